@@ -30,6 +30,7 @@ pub struct Assignment {
     pub(crate) issued_chain: Vec<Vec<u8>>,
     pub(crate) elapsed: Duration,
     pub(crate) credential: Credential,
+    pub(crate) credential_index: usize,
     pub(crate) clock: Clock,
     /// How long a signature for the hub may take.
     pub(crate) signing_limit: Duration,
@@ -86,6 +87,13 @@ impl Assignment {
     #[must_use]
     pub fn issued_chain(&self) -> &[Vec<u8>] {
         &self.issued_chain
+    }
+
+    /// Which of the client's credentials the service accepted: its index in the order in which they were set, from 0. See
+    /// [`fallback`](crate::ProvisioningClientBuilder::fallback).
+    #[must_use]
+    pub fn credential_index(&self) -> usize {
+        self.credential_index
     }
 
     /// How long the registration took.
@@ -150,6 +158,7 @@ impl Assignment {
             registration_id: self.registration_id.clone(),
             hub: self.hub.clone(),
             device_id: self.device_id.clone(),
+            credential_index: self.credential_index,
             connection_profile: self.connection_profile.clone(),
         }
     }

@@ -1,11 +1,12 @@
 //! The options of a client. Every value is checked in [`ProvisioningClientBuilder::build`], before any network I/O.
 
-use std::path::{Path, PathBuf};
+mod credential;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dps_core::limits::MESSAGE_MAX;
-use dps_core::{Config, ErrorCode, KeyEvidence, Millis};
+use dps_core::{Config, ErrorCode, Millis};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use dps_net::{ProxyChoice, Resolver, Roots};
 use tokio::sync::Mutex;
@@ -13,45 +14,27 @@ use tokio::sync::Mutex;
 use crate::carrier::Carrier;
 use crate::client::{Observer, ProvisioningClient};
 use crate::clock::{Clock, millis};
+use crate::credentials::{CredentialPlace, Credentials, Entry};
 use crate::error::DpsError;
-use crate::key::{GroupKey, SymmetricKey};
 use crate::link::{CustomLink, SendLink};
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
-#[cfg(feature = "pkcs11")]
-use crate::pkcs11::{Pkcs11Key, TokenSigner};
 use crate::progress::{Decision, Progress, ProgressObserver, Watching};
-use crate::signer::{Credential, SendSigner};
-#[cfg(feature = "tpm")]
-use crate::tpm::{Tpm, TpmSigner};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use crate::transport::{Transport, TransportOptions};
-#[cfg(any(feature = "http", feature = "mqtt"))]
-use crate::x509::X509;
 
-enum Source {
-    Key(SymmetricKey),
-    Group(GroupKey),
-    KeyFile(PathBuf),
-    GroupKeyFile(PathBuf),
-    Own(Credential),
-    #[cfg(feature = "pkcs11")]
-    Token(Pkcs11Key),
-    #[cfg(feature = "tpm")]
-    Tpm(Tpm),
-    #[cfg(any(feature = "http", feature = "mqtt"))]
-    Certificate(X509),
-}
+pub use credential::DeviceCredential;
 
-/// Makes a [`ProvisioningClient`]. Needed are an id scope, one credential, and a registration id, which a certificate
-/// has in itself.
+/// Makes a [`ProvisioningClient`]. Needed are an id scope, a credential, and a registration id, which a certificate has in
+/// itself. Credentials to try when the first is refused are [fallbacks](ProvisioningClientBuilder::fallback).
 #[must_use]
 pub struct ProvisioningClientBuilder {
     /// The first option that could not be parsed.
     error: Option<DpsError>,
     id_scope: Option<IdScope>,
     registration_id: Option<RegistrationId>,
-    source: Option<Source>,
+    source: Option<DeviceCredential>,
     second_source: bool,
+    fallbacks: Vec<DeviceCredential>,
     endpoint: Endpoint,
     #[cfg(any(feature = "http", feature = "mqtt"))]
     pub(crate) transport: TransportOptions,
@@ -79,6 +62,7 @@ impl Default for ProvisioningClientBuilder {
             registration_id: None,
             source: None,
             second_source: false,
+            fallbacks: Vec::new(),
             endpoint: Endpoint::default(),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             transport: TransportOptions::default(),
@@ -119,54 +103,6 @@ impl ProvisioningClientBuilder {
     /// derive from the endorsement key of a TPM.
     pub fn registration_id(mut self, registration_id: impl TryInto<RegistrationId, Error: Into<DpsError>>) -> Self {
         self.registration_id = self.parsed(registration_id);
-        self
-    }
-
-    /// Sets the device's own key.
-    pub fn symmetric_key(self, key: SymmetricKey) -> Self {
-        self.source(Source::Key(key))
-    }
-
-    /// Sets the group's key, from which the device's is derived. For factories and tests: see [`GroupKey`].
-    pub fn group_key(self, key: GroupKey) -> Self {
-        self.source(Source::Group(key))
-    }
-
-    /// Sets a file with the device's own key as base64.
-    pub fn key_file(self, path: impl AsRef<Path>) -> Self {
-        self.source(Source::KeyFile(path.as_ref().to_owned()))
-    }
-
-    /// Sets a file with the group's key as base64.
-    pub fn group_key_file(self, path: impl AsRef<Path>) -> Self {
-        self.source(Source::GroupKeyFile(path.as_ref().to_owned()))
-    }
-
-    /// Sets a signer that holds the device's key; a [`BlockingSigner`](crate::BlockingSigner) wraps one that blocks.
-    pub fn signer(self, signer: impl SendSigner + 'static) -> Self {
-        self.source(Source::Own(Credential::Own(Arc::new(Mutex::new(Box::new(signer))))))
-    }
-
-    /// Sets the device's symmetric key in a PKCS#11 token, which signs there. The token is opened when it first signs, on a
-    /// thread of its own; a registration ends by its deadline also while the token blocks.
-    #[cfg(feature = "pkcs11")]
-    pub fn pkcs11_key(self, key: Pkcs11Key) -> Self {
-        self.source(Source::Token(key))
-    }
-
-    /// Sets the TPM that proves who the device is. HTTPS only.
-    ///
-    /// A registration reads the TPM before anything is sent, and ends by its deadline also while the TPM blocks. Without a
-    /// registration id, [`build`](Self::build) reads the TPM for it, and blocks for as long as a registration may take:
-    /// set it, or read [`Tpm::identity`] elsewhere, where that matters.
-    #[cfg(feature = "tpm")]
-    pub fn tpm(self, tpm: Tpm) -> Self {
-        self.source(Source::Tpm(tpm))
-    }
-
-    fn source(mut self, source: Source) -> Self {
-        self.second_source |= self.source.is_some();
-        self.source = Some(source);
         self
     }
 
@@ -283,26 +219,21 @@ impl ProvisioningClientBuilder {
         let api_version = self.chosen_api_version()?;
         let missing = |what: &str| DpsError::config(ErrorCode::InvalidOption, format!("{what} is missing"));
         let id_scope = self.id_scope.take().ok_or_else(|| missing("the id scope"))?;
-        if self.second_source {
-            return Err(DpsError::config(ErrorCode::InvalidOption, "there are two credentials; set one".into()));
+        if self.registration_id.is_none() && self.source.is_none() {
+            return Err(missing("the registration id"));
         }
-        let source = self.source.take();
+        let sources = self.take_credentials()?;
         #[cfg(all(feature = "tpm", any(feature = "http", feature = "mqtt")))]
-        if matches!(source, Some(Source::Tpm(_))) {
+        if sources.iter().any(|source| source.kind() == crate::credentials::CredentialKind::Tpm) {
             self.transport.refuse_tpm_without_https()?;
         }
-        let registration_id = match (self.registration_id.take(), &source) {
-            (Some(registration_id), _) => registration_id,
-            #[cfg(any(feature = "http", feature = "mqtt"))]
-            (None, Some(Source::Certificate(device))) => device.registration_id()?,
-            #[cfg(feature = "tpm")]
-            (None, Some(Source::Tpm(tpm))) => tpm.identity(self.timeout)?.registration_id().clone(),
-            (None, _) => return Err(missing("the registration id")),
+        let registration_id = match self.registration_id.take() {
+            Some(registration_id) => registration_id,
+            None => {
+                let mut known = sources.iter().map(|source| source.registration_id(self.timeout));
+                known.find_map(Result::transpose).ok_or_else(|| missing("the registration id"))??
+            }
         };
-        let source =
-            source.ok_or_else(|| missing("a credential (a key, a group key, a signer, a certificate or a TPM)"))?;
-        let (credential, evidence) = credential(source, &registration_id, self.request_timeout)?;
-        let doubts = credential.judge(&registration_id, &self.clock)?;
         for (name, duration) in [
             ("timeout", self.timeout),
             ("request timeout", self.request_timeout),
@@ -326,19 +257,26 @@ impl ProvisioningClientBuilder {
             .poll_interval(millis(self.poll_interval))
             .minimum_spacing(millis(self.minimum_spacing))
             .correct_clock(self.correct_clock)
-            .seed(self.seed.unwrap_or_else(|| fastrand::u32(..)))
-            .key_evidence(evidence);
+            .seed(self.seed.unwrap_or_else(|| fastrand::u32(..)));
         if let Some(life) = self.token_life {
             config = config.token_life(millis(life));
         }
+        if self.custom_link.is_some()
+            && sources.len() > 1
+            && sources.iter().any(|source| source.kind().is_certificate())
+        {
+            let message = "a custom link presents a certificate by itself, so that the client cannot change from one credential \
+                           to another: leave the fallbacks out, or set keys alone";
+            return Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()));
+        }
+        let carrier = self.carrier(api_version.clone())?;
         Ok(ProvisioningClient {
-            carrier: self.carrier(&credential, api_version.clone())?,
+            credentials: self.credentials(sources, &registration_id, &carrier)?,
+            carrier,
             api_version,
             id_scope,
             registration_id,
             endpoint: self.endpoint,
-            credential,
-            doubts,
             config,
             timeout: self.timeout,
             request_timeout: self.request_timeout,
@@ -351,8 +289,30 @@ impl ProvisioningClientBuilder {
         })
     }
 
+    /// Opens the credentials and checks what can be known of them on the device.
+    fn credentials(
+        &self,
+        sources: Vec<DeviceCredential>,
+        registration_id: &RegistrationId,
+        carrier: &Carrier,
+    ) -> Result<Credentials, DpsError> {
+        let mut entries = Vec::new();
+        for (index, source) in sources.into_iter().enumerate() {
+            let place = CredentialPlace::new(index, source.kind());
+            let entry = match source.open(registration_id, self.request_timeout)? {
+                Some((credential, evidence)) => {
+                    let entry = Entry::new(place, credential, evidence, carrier);
+                    Some(entry.judged(registration_id, &self.clock)?)
+                }
+                None => None,
+            };
+            entries.push((place, entry));
+        }
+        Ok(Credentials::new(entries))
+    }
+
     #[cfg(any(feature = "http", feature = "mqtt"))]
-    fn carrier(&mut self, credential: &Credential, api_version: Option<String>) -> Result<Carrier, DpsError> {
+    fn carrier(&mut self, api_version: Option<String>) -> Result<Carrier, DpsError> {
         let options = std::mem::take(&mut self.transport);
         match (self.custom_link.take(), options.first_set()) {
             (Some(link), None) => Ok(Carrier::Custom(link)),
@@ -366,17 +326,14 @@ impl ProvisioningClientBuilder {
                                or leave clock correction out";
                 Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()))
             }
-            (None, _) => options.with_api_version(api_version).carrier(
-                &self.endpoint,
-                credential,
-                &self.clock,
-                self.request_timeout,
-            ),
+            (None, _) => {
+                options.with_api_version(api_version).carrier(&self.endpoint, &self.clock, self.request_timeout)
+            }
         }
     }
 
     #[cfg(not(any(feature = "http", feature = "mqtt")))]
-    fn carrier(&mut self, _: &Credential, _: Option<String>) -> Result<Carrier, DpsError> {
+    fn carrier(&mut self, _: Option<String>) -> Result<Carrier, DpsError> {
         self.custom_link.take().map(Carrier::Custom).ok_or_else(|| {
             let message = "a link is missing: this build has no transport (turn on the feature `http` or `mqtt`, or set a \
                            custom link)";
@@ -392,15 +349,6 @@ impl ProvisioningClientBuilder {
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport.transport = Some(transport);
         self
-    }
-
-    /// Sets the device's certificate with its chain and key, which is presented to the service in TLS. The registration id is
-    /// the certificate's common name unless it is set; both must agree.
-    ///
-    /// [`build`](Self::build) checks it as a [`ChainCheck`](crate::ChainCheck) does, and refuses what cannot work; warnings are
-    /// logged. A registration checks its validity again. A custom link has to present it by itself.
-    pub fn x509(self, device: X509) -> Self {
-        self.source(Source::Certificate(device))
     }
 
     /// Sets the authorities to trust. Default: the platform's.
@@ -449,35 +397,6 @@ impl ProvisioningClientBuilder {
     pub fn service_time_port(mut self, port: u16) -> Self {
         self.transport.service_time_port = Some(port);
         self
-    }
-}
-
-fn credential(
-    source: Source,
-    registration_id: &RegistrationId,
-    limit: Duration,
-) -> Result<(Credential, KeyEvidence), DpsError> {
-    let _ = limit;
-    let of_key = |key: SymmetricKey| {
-        let evidence = KeyEvidence { length: Some(key.0.length()), derived_here: false };
-        (Credential::Key(key.0), evidence)
-    };
-    let of_group = |group: GroupKey| {
-        let key = group.derive(registration_id);
-        (Credential::Key(key.0), group.evidence())
-    };
-    match source {
-        Source::Key(key) => Ok(of_key(key)),
-        Source::KeyFile(path) => Ok(of_key(SymmetricKey::from_file(path)?)),
-        Source::Group(group) => Ok(of_group(group)),
-        Source::GroupKeyFile(path) => Ok(of_group(GroupKey::from_file(path)?)),
-        Source::Own(credential) => Ok((credential, KeyEvidence::default())),
-        #[cfg(feature = "pkcs11")]
-        Source::Token(key) => Ok((Credential::Token(TokenSigner::start(&key)?), KeyEvidence::default())),
-        #[cfg(feature = "tpm")]
-        Source::Tpm(tpm) => Ok((Credential::Tpm(TpmSigner::start(&tpm, limit)?), KeyEvidence::default())),
-        #[cfg(any(feature = "http", feature = "mqtt"))]
-        Source::Certificate(device) => Ok((Credential::Certificate(device), KeyEvidence::default())),
     }
 }
 

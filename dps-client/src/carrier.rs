@@ -38,6 +38,24 @@ pub(crate) struct TimeSource {
 }
 
 impl Carrier {
+    /// Returns the same for this credential: a certificate is presented in TLS, by dialers of its own. A custom link has to
+    /// present it by itself.
+    pub(crate) fn with_credential(mut self, credential: &Credential) -> Self {
+        let _ = credential;
+        #[cfg(any(feature = "http", feature = "mqtt"))]
+        if let Credential::Certificate(device) = credential {
+            let dialer = match &mut self {
+                #[cfg(feature = "http")]
+                Self::Http { dialer, .. } => dialer,
+                #[cfg(feature = "mqtt")]
+                Self::Mqtt { dialer, .. } => dialer,
+                Self::Custom(_) => return self,
+            };
+            **dialer = (**dialer).clone().identity(device.identity().clone());
+        }
+        self
+    }
+
     /// Makes a link for one registration with this credential, or waits for the custom one.
     pub(crate) async fn link(&self, credential: &Credential) -> Result<ClientLink, DpsError> {
         match self {
@@ -140,6 +158,17 @@ impl ClientLink {
             #[cfg(feature = "mqtt")]
             Self::Mqtt(link) => link.certificate_use().requested(),
             Self::Custom(_) => None,
+        }
+    }
+
+    /// Returns whether the handshake of the last connection has ended, so that an alert on it was encrypted.
+    pub(crate) fn handshake_ended(&self) -> bool {
+        match self {
+            #[cfg(feature = "http")]
+            Self::Http(link) => link.certificate_use().handshake_ended(),
+            #[cfg(feature = "mqtt")]
+            Self::Mqtt(link) => link.certificate_use().handshake_ended(),
+            Self::Custom(_) => false,
         }
     }
 

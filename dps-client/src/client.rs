@@ -15,7 +15,9 @@ use tracing::{debug, info};
 use crate::assignment::{Assignment, RegistrationRecord, owned, payload_text};
 use crate::carrier::{Carrier, ClientLink};
 use crate::clock::{Clock, TokioTimer, millis};
+use crate::credentials::{Credentials, Entry, Order};
 use crate::error::DpsError;
+use crate::fallback::{Call, Failed, Refusal};
 use crate::hub::HubCredentials;
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
 use crate::profile::ConnectionProfile;
@@ -34,10 +36,11 @@ pub struct ProvisioningClient {
     pub(crate) id_scope: IdScope,
     pub(crate) registration_id: RegistrationId,
     pub(crate) endpoint: Endpoint,
-    pub(crate) credential: Credential,
+    pub(crate) credentials: Credentials,
     pub(crate) config: Config,
     pub(crate) timeout: Duration,
     pub(crate) request_timeout: Duration,
+    /// Without a certificate; each credential has its own.
     pub(crate) carrier: Carrier,
     /// The API version of requests, unless it is the transport's default one or a custom link's.
     pub(crate) api_version: Option<String>,
@@ -48,8 +51,6 @@ pub struct ProvisioningClient {
     pub(crate) clock: Clock,
     pub(crate) observer: Option<Observer>,
     pub(crate) correct_clock: bool,
-    /// What a check of the certificate found that may be a cause of its refusal.
-    pub(crate) doubts: Vec<Hint>,
 }
 
 /// A registration, whatever the attestation.
@@ -57,7 +58,7 @@ pub(crate) type Conversation<'m> = Registration<'m, &'m dyn Attestation>;
 
 /// What a [`Registration`] is made for.
 #[derive(Clone, Copy, Debug)]
-enum Purpose<'a> {
+pub(crate) enum Purpose<'a> {
     Register,
     Resume(&'a ResumeToken),
     Lookup,
@@ -69,8 +70,16 @@ struct Members {
     issued_chain: Vec<Vec<u8>>,
 }
 
+/// What a [`Registration`] was driven with.
+struct Used<'a> {
+    entry: &'a Entry,
+    /// The entry's, as it is after the registration: it knows why a signature failed.
+    credential: &'a Credential,
+    link: &'a ClientLink,
+}
+
 /// The outcome of a [`Registration`], owned.
-enum Finished {
+pub(crate) enum Finished {
     Assigned(Box<Assignment>),
     Record(RegistrationRecord),
 }
@@ -134,7 +143,8 @@ impl ProvisioningClient {
     }
 
     /// What this device signs in to its hub with, by an assignment that was stored: what a restarted device tries before
-    /// it registers again. `None` when the assignment was made in another id scope or for another registration id.
+    /// it registers again. `None` when the assignment was made in another id scope, for another registration id, or with a
+    /// credential that this client does not have.
     ///
     /// # Errors
     /// `unsupported-profile` for a hub with another connection profile than `classic`.
@@ -144,7 +154,8 @@ impl ProvisioningClient {
         }
         let StoredAssignment { hub, device_id, connection_profile, .. } = stored.clone();
         connection_profile.require_classic(&hub)?;
-        let (credential, clock) = (self.credential.clone(), self.clock.clone());
+        let Some(entry) = self.credentials.at(stored.credential_index) else { return Ok(None) };
+        let (credential, clock) = (entry.credential.clone(), self.clock.clone());
         Ok(Some(HubCredentials::new(hub, device_id, credential, clock, self.request_timeout)))
     }
 
@@ -174,18 +185,19 @@ impl ProvisioningClient {
         }
     }
 
-    async fn run(&self, purpose: Purpose<'_>) -> Result<Finished, DpsError> {
-        self.credential.judge_again(&self.registration_id, &self.clock)?;
+    /// Registers, or looks up, with one of the credentials.
+    pub(crate) async fn attempt(&self, entry: &Entry, order: &Order, call: &mut Call<'_>) -> Result<Finished, Failed> {
+        entry.credential.judge_again(&self.registration_id, &self.clock)?;
         let identity = self.identity();
         let mut storage = vec![0; storage_size(&identity) + EXTRA_STORAGE];
-        let mut buffer = vec![0; self.reply_limit];
-        let timer = TokioTimer::start();
-        let mut credential = self.credential.clone();
-        let keys = credential.public_keys(self.timeout).await?;
+        let timer = call.timer;
+        let left = || self.timeout.saturating_sub(timer.elapsed());
+        let mut credential = entry.credential.clone();
+        let keys = credential.public_keys(left()).await?;
         let tpm = keys.tpm();
         let attestation = match &tpm {
             Some(tpm) => tpm,
-            None => self.credential.attestation(),
+            None => entry.credential.attestation(),
         };
         let with_request;
         let attestation = match &self.certificate_request {
@@ -196,32 +208,37 @@ impl ProvisioningClient {
             None => attestation,
         };
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
-        let left = self.timeout.saturating_sub(timer.elapsed());
         let mut link =
-            tokio::time::timeout(left, self.carrier.link(&self.credential)).await.map_err(|_| link_is_busy())??;
-        let mut registration = self.begin(purpose, identity, attestation, &mut storage, &timer)?;
+            tokio::time::timeout(left(), entry.carrier.link(&entry.credential)).await.map_err(|_| link_is_busy())??;
+        let mut registration = self.begin(call, entry, identity, attestation, &mut storage)?;
         let mut watch = Watch(self.observer.as_ref());
-        info!(registration_id = %self.registration_id, endpoint = %self.endpoint, ?purpose, "start");
-        let mut asked_for_time = false;
+        info!(registration_id = %self.registration_id, endpoint = %self.endpoint, purpose = ?call.purpose, credential = %entry.place, "start");
         loop {
             // Boxed, as what links do inside it is: a future that is moved is on the stack once for each move.
-            Box::pin(drive(&mut registration, &mut link, &timer, &mut credential, &mut watch, &mut buffer)).await;
-            if std::mem::replace(&mut asked_for_time, true) {
-                break;
-            }
-            match Box::pin(self.time_after_refusal(&registration, &timer)).await {
+            let driving = drive(&mut registration, &mut link, &timer, &mut credential, &mut watch, &mut call.buffer);
+            Box::pin(driving).await;
+            match Box::pin(self.time_after_refusal(&registration, entry, &timer, &mut call.asked_time)).await {
                 Some(anchor) if registration.correct_clock(anchor) => {
                     info!("the clock was corrected by the service's time")
                 }
                 _ => break,
             }
         }
-        if matches!(registration.outcome(), Some(Outcome::Assigned(_))) {
-            let key = registration.hub_key(&mut buffer).map(<[u8]>::to_vec);
-            credential.keep_hub_key(key, self.timeout.saturating_sub(timer.elapsed())).await?;
+        let began = matches!(call.purpose, Purpose::Register) && call.pending.is_none();
+        if registration.record().is_some() || (began && registration.operation().is_some()) {
+            self.credentials.accept(order, entry.place);
         }
-        let members = self.members(&registration, &mut buffer)?;
-        self.finished(&registration, &buffer, members, &link, &timer, &credential)
+        if matches!(registration.outcome(), Some(Outcome::Assigned(_))) {
+            let key = registration.hub_key(&mut call.buffer).map(<[u8]>::to_vec);
+            credential.keep_hub_key(key, left()).await?;
+        }
+        call.wall = registration.wall_anchor();
+        call.pending = registration.operation().as_ref().map(ResumeToken::new);
+        let refusal = registration.failure().and_then(|failure| Refusal::of(&failure, &link));
+        let members = self.members(&registration, &mut call.buffer)?;
+        let used = Used { entry, credential: &credential, link: &link };
+        let finished = self.finished(&registration, &call.buffer, members, &timer, &used);
+        finished.map_err(|error| Failed { error, refusal })
     }
 
     fn with_request<'m>(
@@ -236,19 +253,20 @@ impl ProvisioningClient {
 
     fn begin<'m>(
         &'m self,
-        purpose: Purpose<'_>,
+        call: &Call<'_>,
+        entry: &Entry,
         identity: Identity<'m>,
         attestation: &'m dyn Attestation,
         storage: &'m mut [u8],
-        timer: &TokioTimer,
     ) -> Result<Conversation<'m>, DpsError> {
-        let config = self.config.timeout(millis(self.timeout.saturating_sub(timer.elapsed())));
-        let config = self.wall_anchor(timer).map_or(config, |anchor| config.wall_anchor(anchor));
+        let config = self.config.timeout(millis(self.timeout.saturating_sub(call.timer.elapsed())));
+        let wall = call.wall.or_else(|| self.wall_anchor(&call.timer));
+        let config = wall.map_or(config, |anchor| config.wall_anchor(anchor)).key_evidence(entry.evidence);
         let mut registration = Registration::with_attestation(identity, attestation, config, storage)?;
-        match purpose {
-            Purpose::Lookup => registration.set_lookup().map_err(|_| lookup_with_request())?,
-            Purpose::Resume(token) => registration.set_operation(&token.operation())?,
-            Purpose::Register => {}
+        match (call.purpose, &call.pending) {
+            (Purpose::Lookup, _) => registration.set_lookup().map_err(|_| lookup_with_request())?,
+            (_, Some(token)) | (Purpose::Resume(token), _) => registration.set_operation(&token.operation())?,
+            (Purpose::Register, None) => {}
         }
         if let Some(payload) = &self.payload {
             registration.set_payload(payload.into());
@@ -273,9 +291,8 @@ impl ProvisioningClient {
         registration: &Conversation<'_>,
         buffer: &[u8],
         members: Members,
-        link: &ClientLink,
         timer: &TokioTimer,
-        credential: &Credential,
+        used: &Used<'_>,
     ) -> Result<Finished, DpsError> {
         let elapsed = timer.elapsed();
         let failed = match registration.outcome() {
@@ -291,7 +308,8 @@ impl ProvisioningClient {
                     connection_profile: members.connection_profile,
                     issued_chain: members.issued_chain,
                     elapsed,
-                    credential: self.credential.clone(),
+                    credential: used.entry.credential.clone(),
+                    credential_index: used.entry.place.index(),
                     clock: self.clock.clone(),
                     signing_limit: self.request_timeout,
                 };
@@ -303,11 +321,11 @@ impl ProvisioningClient {
                 return Ok(Finished::Record(RegistrationRecord::new(&record, buffer, members.connection_profile)));
             }
             Some(Outcome::Failed(failure)) => {
-                let diagnosis = link.diagnosis(failure.code());
+                let diagnosis = used.link.diagnosis(failure.code());
                 let failed = DpsError::from_failure(&failure, diagnosis, registration.operation().as_ref());
-                match credential.cause_of(failed.code()) {
+                match used.credential.cause_of(failed.code()) {
                     Some(cause) => cause.instead_of(failed),
-                    None => self.explain(failed, link),
+                    None => self.explain(failed, used),
                 }
             }
             _ => internal("the registration has no outcome"),
@@ -319,17 +337,18 @@ impl ProvisioningClient {
 
 impl ProvisioningClient {
     /// Adds what is known of the certificate to a failure that it may have caused.
-    fn explain(&self, failed: DpsError, link: &ClientLink) -> DpsError {
+    fn explain(&self, failed: DpsError, used: &Used<'_>) -> DpsError {
+        let Used { entry, link, .. } = used;
         let (code, hints) = (failed.code(), failed.hints());
         let may_be_refused = matches!(code, ErrorCode::Unauthorized | ErrorCode::ClientCertificateRefused)
             || hints.contains(&Hint::CertificateAtCut);
-        if self.credential.signs() || !may_be_refused {
+        if entry.credential.signs() || !may_be_refused {
             return failed;
         }
-        let causes = if code == ErrorCode::Unauthorized { self.credential.likely_causes() } else { &[] };
-        let failed = failed.hinted(causes.iter().copied()).hinted(self.doubts.iter().copied());
+        let causes = if code == ErrorCode::Unauthorized { entry.credential.likely_causes() } else { &[] };
+        let failed = failed.hinted(causes.iter().copied()).hinted(entry.doubts.iter().copied());
         // The certificate was valid when the registration began.
-        let lapsed = self.credential.judge_again(&self.registration_id, &self.clock).err();
+        let lapsed = entry.credential.judge_again(&self.registration_id, &self.clock).err();
         let failed = failed.hinted(lapsed.iter().flat_map(|lapsed| lapsed.hints().iter().copied()));
         match link.certificate_requested() {
             Some(false) => failed.without_certificate(),
@@ -383,7 +402,7 @@ impl fmt::Debug for ProvisioningClient {
             .field("endpoint", &self.endpoint)
             .field("id_scope", &self.id_scope)
             .field("registration_id", &self.registration_id)
-            .field("credential", &self.credential)
+            .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }
 }

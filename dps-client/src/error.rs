@@ -14,6 +14,7 @@ use dps_files::FileError;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 use dps_net::{ProxyError, RootsError, UnusableProxy};
 
+use crate::fallback::RefusedCredential;
 use crate::progress::ResumeToken;
 
 /// Why there is no assignment.
@@ -37,6 +38,7 @@ struct Inner {
     needed: Option<usize>,
     reply_problem: Option<ReplyProblem>,
     resume: Option<ResumeToken>,
+    refused: Vec<RefusedCredential>,
     source: Option<Source>,
 }
 
@@ -85,6 +87,7 @@ impl DpsError {
             needed: None,
             reply_problem: None,
             resume: None,
+            refused: Vec::new(),
             source: None,
         }))
     }
@@ -130,6 +133,19 @@ impl DpsError {
     /// The same instead of a failure that it caused: the operation can be continued as after that one.
     pub(crate) fn instead_of(mut self, other: Self) -> Self {
         self.0.resume = other.0.resume;
+        self
+    }
+
+    /// The same with this operation to go on from.
+    pub(crate) fn resumable(mut self, operation: Option<ResumeToken>) -> Self {
+        self.0.resume = operation;
+        self
+    }
+
+    /// The same with this message, for a call in which the service refused these credentials.
+    pub(crate) fn with_refused(mut self, message: String, refused: Vec<RefusedCredential>) -> Self {
+        self.0.message = message;
+        self.0.refused = refused;
         self
     }
 
@@ -302,6 +318,13 @@ impl DpsError {
     #[must_use]
     pub fn resume_token(&self) -> Option<&ResumeToken> {
         self.0.resume.as_ref()
+    }
+
+    /// Why the service refused credentials, in the order in which they were tried, where the client has
+    /// [several](crate::ProvisioningClientBuilder::fallback); the last one's refusal is this error, when all were refused.
+    #[must_use]
+    pub fn refused_credentials(&self) -> &[RefusedCredential] {
+        &self.0.refused
     }
 
     /// What went wrong, in a sentence; the same as `Display`.

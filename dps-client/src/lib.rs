@@ -59,8 +59,12 @@ mod builder;
 mod carrier;
 mod client;
 mod clock;
+mod credentials;
 mod deriver;
 mod error;
+mod fallback;
+#[cfg(fuzzing)]
+mod fuzzed;
 mod hub;
 #[cfg(any(feature = "http", feature = "mqtt"))]
 mod issued;
@@ -88,11 +92,15 @@ mod x509;
 
 pub use assignment::{Assignment, RegistrationRecord};
 pub use blocking::{BlockingClient, CallRuntime};
-pub use builder::ProvisioningClientBuilder;
+pub use builder::{DeviceCredential, ProvisioningClientBuilder};
 pub use client::ProvisioningClient;
 pub use clock::TokioTimer;
+pub use credentials::{CredentialKind, CredentialPlace};
 pub use deriver::GroupDeriver;
 pub use error::{DpsError, Report};
+pub use fallback::RefusedCredential;
+#[cfg(fuzzing)]
+pub use fuzzed::{HubMessage, renew_by, rewrite_identity};
 pub use hub::{HubCredentials, HubPassword};
 #[cfg(any(feature = "http", feature = "mqtt"))]
 pub use issued::{

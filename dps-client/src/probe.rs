@@ -12,11 +12,11 @@ use dps_files::SecretString;
 
 use crate::assignment::{RegistrationRecord, owned};
 use crate::carrier::ClientLink;
-use crate::client::{LINK_IN_USE, ProvisioningClient};
+use crate::client::{LINK_IN_USE, ProvisioningClient, internal};
 use crate::clock::TokioTimer;
 use crate::error::DpsError;
 use crate::profile::ConnectionProfile;
-use crate::signer::TOKEN_IS_BUSY;
+use crate::signer::{Credential, TOKEN_IS_BUSY};
 
 /// How long the token is good for.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
@@ -72,7 +72,8 @@ impl Answer {
 }
 
 impl ProvisioningClient {
-    /// Tests once whether the service accepts the credential, without registering: over HTTPS by a lookup, over MQTT by
+    /// Tests once whether the service accepts the credential, of [several](crate::ProvisioningClientBuilder::fallback) the one
+    /// that a registration would try first, without registering: over HTTPS by a lookup, over MQTT by
     /// CONNECT and SUBSCRIBE. Nothing is tried again; ends by the request timeout. Dropping the future ends it at once.
     ///
     /// ```no_run
@@ -92,24 +93,26 @@ impl ProvisioningClient {
     /// # Errors
     /// `invalid-option` for a device with a TPM, `clock-needed`, `signer-failed` or what a PKCS#11 token failed with, and `client-certificate-expired`; whatever the network or the service did is a [`Probe`].
     pub async fn probe(&self) -> Result<Probe, DpsError> {
+        let order = self.credentials.in_order(&self.registration_id, &self.clock);
+        let entry = order.entries.first().ok_or_else(|| internal("the client has no credential"))?;
         #[cfg(feature = "tpm")]
-        if matches!(self.credential, crate::signer::Credential::Tpm(_)) {
+        if matches!(entry.credential, Credential::Tpm(_)) {
             let message = "a device with a TPM cannot be probed: look it up, which does not register it either";
             return Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()));
         }
-        self.credential.judge_again(&self.registration_id, &self.clock)?;
+        entry.credential.judge_again(&self.registration_id, &self.clock)?;
         let identity = self.identity();
         let start = TokioTimer::start();
         // A registration may be using the custom link; the time limit includes the wait for it.
-        let Ok(link) = tokio::time::timeout(self.request_timeout, self.carrier.link(&self.credential)).await else {
+        let Ok(link) = tokio::time::timeout(self.request_timeout, entry.carrier.link(&entry.credential)).await else {
             return Ok(Probe::NoAnswer { error: LinkError::Timeout, detail: LINK_IN_USE.to_owned() });
         };
         let mut link = link?;
         let left = self.request_timeout.saturating_sub(start.elapsed());
-        let asked = tokio::time::timeout(left, self.ask_once(identity, &mut link)).await;
+        let asked = tokio::time::timeout(left, self.ask_once(identity, &entry.credential, &mut link)).await;
         let probe = match asked {
             Ok(probe) => probe?,
-            Err(_) if self.credential.is_busy() => {
+            Err(_) if entry.credential.is_busy() => {
                 let error = LinkError::Signer { code: ErrorCode::SignerTimeout };
                 Probe::NoAnswer { error, detail: TOKEN_IS_BUSY.to_owned() }
             }
@@ -123,8 +126,13 @@ impl ProvisioningClient {
         Ok(probe)
     }
 
-    async fn ask_once(&self, identity: Identity<'_>, link: &mut ClientLink) -> Result<Probe, DpsError> {
-        let token = self.token(identity).await?;
+    async fn ask_once(
+        &self,
+        identity: Identity<'_>,
+        credential: &Credential,
+        link: &mut ClientLink,
+    ) -> Result<Probe, DpsError> {
+        let token = self.token(identity, credential).await?;
         let authorization = token.as_ref().map(|token| Authorization::new(token.expose(), 1));
         // The time limit is this call's own; links need it no more than a registration's.
         let respond_by = TokioTimer::start().now();
@@ -144,13 +152,13 @@ impl ProvisioningClient {
 
 impl ProvisioningClient {
     /// A token for one request; none where the device presents a certificate.
-    async fn token(&self, identity: Identity<'_>) -> Result<Option<SecretString>, DpsError> {
-        if !self.credential.signs() {
+    async fn token(&self, identity: Identity<'_>, credential: &Credential) -> Result<Option<SecretString>, DpsError> {
+        if !credential.signs() {
             return Ok(None);
         }
         let expires_at = self.clock.needed_now()? + TOKEN_LIFE;
         let resource = Resource::registration(identity.id_scope, identity.registration_id);
-        self.credential.clone().sign_token(resource, expires_at).await.map(Some)
+        credential.clone().sign_token(resource, expires_at).await.map(Some)
     }
 }
 

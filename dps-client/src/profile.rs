@@ -56,9 +56,8 @@ impl ConnectionProfile {
             Self::Classic | Self::NotReported => Ok(()),
             Self::MqttV5 | Self::Other(_) => {
                 let message = format!(
-                    "the hub {hub} has the connection profile `{self}`, for which there are no hub credentials and no \
-                     connection string, only for `classic`: connect with a client for that profile, or have the device \
-                     assigned to a classic hub"
+                    "the hub {hub} has the connection profile `{self}`; hub credentials and connection strings are for \
+                     `classic` only: connect with a client for that profile, or have the device assigned to a classic hub"
                 );
                 Err(DpsError::config(ErrorCode::UnsupportedProfile, message))
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use dps_core::internal::{checked, operation_identity};
 use dps_core::{ConfigError, Identity, Instant, Operation};
 
+use crate::credentials::CredentialPlace;
 use crate::names::{Endpoint, IdScope, RegistrationId};
 
 /// What a registration is about to do.
@@ -28,6 +29,14 @@ pub enum Progress {
         wait: Duration,
         /// What to store so that a restarted device resumes instead of registering again, once there is something.
         resume: Option<ResumeToken>,
+    },
+    /// The service refused a credential, and the next one is tried: see
+    /// [`fallback`](crate::ProvisioningClientBuilder::fallback).
+    Switching {
+        /// The one that was refused.
+        refused: CredentialPlace,
+        /// The one that is tried now.
+        next: CredentialPlace,
     },
 }
 
@@ -52,10 +61,10 @@ impl Decision for ControlFlow<()> {
 /// Observes registrations with `await`s of its own; write `async fn` to implement it. Without `await`, a closure is enough:
 /// [`on_progress`](crate::ProvisioningClientBuilder::on_progress).
 pub trait ProgressObserver: Send {
-    /// Called before each signature, request and wait; the registration goes on once it returns.
+    /// Called before each signature, request, wait and change of the credential; the registration goes on once it returns.
     /// [`ControlFlow::Break`] ends it as `cancelled`, before anything is signed or sent.
     ///
-    /// Has until the end of the step, which is the request timeout for a signature or a request: the registration ends
+    /// Has until the end of the step, which is the request timeout for a signature, a request or a change of the credential: the registration ends
     /// as `observer-timeout` then. The future may be dropped at any await.
     fn observe(&mut self, progress: Progress) -> impl Future<Output = ControlFlow<()>> + Send;
 }

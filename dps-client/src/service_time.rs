@@ -9,6 +9,7 @@ use dps_core::{ErrorCode, Outcome, UnixSeconds, WallAnchor};
 
 use crate::client::{Conversation, ProvisioningClient};
 use crate::clock::TokioTimer;
+use crate::credentials::Entry;
 use crate::error::DpsError;
 
 /// How long the time may take to come.
@@ -49,27 +50,33 @@ impl ProvisioningClient {
     }
 
     /// The service's time, where it refused a token over a transport that carries none and the policy allows asking. Takes
-    /// no longer than is left of the registration.
+    /// no longer than is left of the registration. It is asked for once in a call: `asked` is what came of that.
     pub(crate) async fn time_after_refusal(
         &self,
         registration: &Conversation<'_>,
+        entry: &Entry,
         timer: &TokioTimer,
+        asked: &mut Option<Option<WallAnchor>>,
     ) -> Option<WallAnchor> {
         let Some(Outcome::Failed(failure)) = registration.outcome() else { return None };
         if !self.correct_clock
-            || !self.credential.signs()
-            || self.carrier.carries_time()
+            || !entry.credential.signs()
+            || entry.carrier.carries_time()
             || failure.code() != ErrorCode::Unauthorized
         {
             return None;
         }
+        if let Some(known) = *asked {
+            return known;
+        }
         let left = registration.deadline()?.since(timer.now()).into();
-        match self.ask_time(LIMIT.min(left)).await {
+        let anchor = match self.ask_time(LIMIT.min(left)).await {
             Ok(unix) => Some(WallAnchor { at: timer.now(), unix }),
             Err(error) => {
                 tracing::info!(error = %error.report(), "the service's time is not known, so that the clock cannot be corrected");
                 None
             }
-        }
+        };
+        *asked.insert(anchor)
     }
 }

@@ -32,12 +32,16 @@ pub struct StoredAssignment {
     pub hub: String,
     /// The device id at the hub.
     pub device_id: String,
+    /// Which of the client's credentials the service accepted: its index in the order in which they were set, from 0. A file of
+    /// an earlier version has none; it was made with the only one.
+    pub credential_index: usize,
     /// Which protocol the hub speaks. A file without it is from an assignment that did not report it.
     pub connection_profile: ConnectionProfile,
 }
 
 impl StoredAssignment {
-    /// An assignment by its names, whose connection profile was not reported.
+    /// An assignment by its names, made with the first of the client's credentials, whose connection profile was not
+    /// reported.
     #[must_use]
     pub fn new(
         id_scope: IdScope,
@@ -46,7 +50,14 @@ impl StoredAssignment {
         device_id: impl Into<String>,
     ) -> Self {
         let (hub, device_id) = (hub.into(), device_id.into());
-        Self { id_scope, registration_id, hub, device_id, connection_profile: ConnectionProfile::NotReported }
+        Self {
+            id_scope,
+            registration_id,
+            hub,
+            device_id,
+            credential_index: 0,
+            connection_profile: ConnectionProfile::NotReported,
+        }
     }
 }
 
@@ -59,6 +70,8 @@ struct Document {
     registration_id: String,
     hub: String,
     device_id: String,
+    #[serde(default)]
+    credential_index: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     connection_profile: Option<String>,
 }
@@ -153,6 +166,7 @@ impl LockedStore {
             registration_id: assignment.registration_id.to_string(),
             hub: assignment.hub,
             device_id: assignment.device_id,
+            credential_index: assignment.credential_index,
             connection_profile: assignment.connection_profile.word().map(str::to_owned),
         };
         let text = serde_json::to_vec_pretty(&document)
@@ -180,6 +194,7 @@ fn parse(text: &[u8]) -> Result<StoredAssignment, String> {
         registration_id: document.registration_id.try_into().map_err(problem)?,
         hub: document.hub,
         device_id: document.device_id,
+        credential_index: document.credential_index,
         connection_profile: match document.connection_profile.as_deref().map(ConnectionProfile::from_word) {
             Some(word) => word.ok_or("its connection profile is not a word of letters, digits, `-` and `_`")?,
             None => ConnectionProfile::NotReported,

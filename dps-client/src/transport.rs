@@ -13,7 +13,6 @@ use crate::carrier::TimeSource;
 use crate::clock::Clock;
 use crate::error::DpsError;
 use crate::names::Endpoint;
-use crate::signer::Credential;
 
 /// How much of a request's time is left for its reply, where that sets how long connecting may take.
 const REPLY_TIME: Duration = Duration::from_secs(5);
@@ -81,7 +80,6 @@ impl TransportOptions {
     pub(crate) fn carrier(
         mut self,
         endpoint: &Endpoint,
-        credential: &Credential,
         clock: &Clock,
         request_timeout: Duration,
     ) -> Result<Carrier, DpsError> {
@@ -89,10 +87,7 @@ impl TransportOptions {
         if let Some(proxy) = &proxy {
             tracing::info!(%proxy, "connections go through a proxy");
         }
-        let mut tls = tls(self.roots.take().unwrap_or_else(Roots::platform), clock.clone());
-        if let Credential::Certificate(device) = credential {
-            tls = tls.identity(device.identity().clone());
-        }
+        let tls = tls(self.roots.take().unwrap_or_else(Roots::platform), clock.clone());
         let tls = tls.client_config().map_err(|error| DpsError::refused(ErrorCode::InvalidCertificate, error))?;
         let dialer = Dialer::new(tls, proxy).resolver(self.resolver.take().unwrap_or_default());
         let connect_timeout = dialer.timeout().max(request_timeout.saturating_sub(REPLY_TIME));

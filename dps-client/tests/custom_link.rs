@@ -139,3 +139,32 @@ fn deadline_holds_over_a_link_that_is_always_ready_in_an_exchange() {
 fn deadline_holds_over_a_link_that_is_always_ready_while_idle() {
     assert_eq!(registers_over(Flooded { answers: true }), ErrorCode::DeadlineExceeded);
 }
+
+/// Refuses its first request after half a minute, and answers no other.
+struct Refusing(bool);
+
+impl SendLink for Refusing {
+    async fn exchange<'b>(&mut self, _request: &Request<'_>, buffer: &'b mut [u8]) -> Result<Reply<'b>, LinkError> {
+        if std::mem::replace(&mut self.0, true) {
+            return pending().await;
+        }
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let text = br#"{"errorCode":401002,"trackingId":"t-1","message":"Unauthorized"}"#;
+        let body = &mut buffer[..text.len()];
+        body.copy_from_slice(text);
+        http::read_reply(http::Head { status: 401, ..http::Head::default() }, body)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_credentials_share_one_deadline() {
+    let builder = ProvisioningClient::builder().id_scope("0ne00A1B2C3").registration_id("dev-01");
+    let builder = builder.symmetric_key(device_key()).fallback(device_key()).link(Refusing(false));
+    let minute = Duration::from_secs(60);
+    let client = builder.timeout(minute).request_timeout(minute).build().unwrap();
+    let start = tokio::time::Instant::now();
+    let error = client.register().await.unwrap_err();
+    assert_eq!((error.code(), start.elapsed()), (ErrorCode::Timeout, minute));
+    let refused = error.refused_credentials();
+    assert_eq!((refused.len(), refused[0].error_code()), (1, Some(401_002)), "{error:?}");
+}

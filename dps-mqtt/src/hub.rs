@@ -1,6 +1,6 @@
 //! A session with a hub, for calls that the provisioning SDK makes there: publishes, and what the hub publishes on one filter.
 //!
-//! It is no client for applications: neither telemetry nor the twin is known here, and nothing is repeated.
+//! It is not a client for applications: it has neither telemetry nor the twin, and repeats nothing.
 
 use std::fmt;
 

@@ -93,6 +93,14 @@ impl ResolvesClientCert for Anonymous {
     }
 }
 
+/// Returns the same configuration with this identity. It resumes no session, as [`TlsOptions::identity`](crate::TlsOptions).
+pub(crate) fn with_identity(config: &ClientConfig, identity: ClientIdentity) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.client_auth_cert_resolver = Arc::new(identity);
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
+}
+
 /// Returns the same configuration without an identity.
 pub(crate) fn without_identity(config: &Arc<ClientConfig>) -> Arc<ClientConfig> {
     if !config.client_auth_cert_resolver.has_certs() {
@@ -169,6 +177,16 @@ impl CertificateUse {
     #[must_use]
     pub fn presented(&self) -> bool {
         self.is(PRESENTED)
+    }
+
+    /// Returns whether the handshake of the last connection has ended for this side.
+    ///
+    /// An alert about the certificate that comes after it was encrypted, so that only the server can have sent it: that is when
+    /// it comes under TLS 1.3 (RFC 8446, section 4.4.2.4). Under TLS 1.2 the server sends it within the handshake and without
+    /// encryption (RFC 5246, section 7.4.6), so that anybody on the way can have sent it.
+    #[must_use]
+    pub fn handshake_ended(&self) -> bool {
+        self.is(CONNECTED)
     }
 
     /// Explains the failure of a connection by what became of the certificate on it. Call it once for each connection that

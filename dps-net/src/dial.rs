@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use crate::client_certificate::{CertificateUse, without_identity};
+use crate::client_certificate::{CertificateUse, ClientIdentity, with_identity, without_identity};
 use crate::error::NetError;
 use crate::handshake_thread::HandshakeThread;
 use crate::phase::{CurrentPhase, Phase};
@@ -84,6 +84,14 @@ impl Dialer {
     #[must_use]
     pub fn handshake_thread(mut self, thread: HandshakeThread) -> Self {
         self.handshakes = Some(thread);
+        self
+    }
+
+    /// Presents this certificate to a server that asks for one in the handshake, as
+    /// [`TlsOptions::identity`](crate::TlsOptions::identity) does for every dialer of a configuration.
+    #[must_use]
+    pub fn identity(mut self, identity: ClientIdentity) -> Self {
+        self.tls = with_identity(&self.tls, identity);
         self
     }
 

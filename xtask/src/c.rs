@@ -9,6 +9,8 @@ use crate::run::{Outcome, build_workspace, command, exists, is_part_of_all, outp
 const DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 /// The common name of the certificate of `c-service`.
 const CERTIFICATE_DEVICE: &str = "dev-01";
+/// The device to which the second service of `c-service` issues certificates.
+const ISSUED_DEVICE: &str = "dev-issued";
 /// Uses the header's macros, and links only where the flavors of header and library are the same.
 const DIALECTS: &str = "bindings/c/tests/dialects.c";
 
@@ -112,9 +114,14 @@ fn examples(folder: &Path) -> Outcome {
         r#""$0" "$DPS_TEST_ID_SCOPE" "$1" "$DPS_TEST_DEVICE_KEY_FILE" "$DPS_TEST_HTTPS" "$DPS_TEST_CA_FILE""#;
     let certificate = r#"export DPS_PASSPHRASE_FILE="$DPS_TEST_PASSPHRASE_FILE"; cd "$DPS_TEST_CERTIFICATES"
         "$0" "$DPS_TEST_ID_SCOPE" ec.pem ec-pbkdf2.pem "$DPS_TEST_HTTPS" "$DPS_TEST_CA_FILE""#;
-    let all: [(&str, &[&str], &str, &str); 3] = [
+    let issued = r#"for second in false true; do
+            printed=$("$0" "$DPS_TEST_ID_SCOPE" "$1" "$DPS_TEST_DEVICE_KEY_FILE" "$DPS_TEST_IDENTITIES" "$DPS_TEST_ISSUING_HTTPS" "$DPS_TEST_ISSUING_CA_FILE") || exit 1
+            if $second; then test "$printed" = "$1 has a valid certificate" || exit 1; else echo "$printed"; fi
+        done"#;
+    let all: [(&str, &[&str], &str, &str); 4] = [
         ("posix_register", &["posix_register.c"], blocking, DEVICE),
         ("posix_register_x509", &["posix_register_x509.c"], certificate, CERTIFICATE_DEVICE),
+        ("posix_issued", &["posix_issued.c"], issued, ISSUED_DEVICE),
         ("posix_own_stack", &["posix_own_stack.c", "tls.c"], own_stack, DEVICE),
     ];
     for (name, sources, script, device) in all {

@@ -88,7 +88,7 @@ impl Tests {
             hosted: compile(
                 folder,
                 &format!("hosted-{kind}"),
-                &["hosted.c", "hosted_scene.c", "hosted_certificates.c", "hosted_profile.c"],
+                &["hosted.c", "hosted_scene.c", "hosted_certificates.c", "hosted_issued.c", "hosted_profile.c"],
                 flags,
                 Some(library),
             )?,

@@ -22,7 +22,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("dps-accept", &["dps-emulator", "dps-files"]),
     ("dps-cli", &["dps-accept", "dps-client", "dps-core", "dps-edge", "dps-emulator", "dps-files", "dps-net"]),
     ("dps-c", &["dps-client", "dps-core", "dps-files"]),
-    ("c-service", &["dps-emulator"]),
+    ("c-service", &["dps-client", "dps-emulator", "dps-mqtt", "dps-net"]),
     ("dps-c-header", &["dps-core"]),
     ("dps-python", &["dps-accept", "dps-client", "dps-emulator", "dps-files", "shared-features"]),
     ("dps-examples", &["dps-client", "dps-edge", "dps-emulator", "dps-net"]),

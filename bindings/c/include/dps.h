@@ -1656,6 +1656,242 @@ typedef struct dps_progress {
  */
 typedef int (*dps_progress_function)(void *context, const dps_progress *progress);
 
+/* Hosted: errors ------------------------------------------------------------- */
+
+/** The error of a call. Free it with `dps_error_free`; strings and spans from it live as long. */
+typedef struct dps_error dps_error;
+
+/** The facts of an error. Spans live as long as the error; what is not known is empty or 0. */
+typedef struct dps_failure {
+    /** The number of the error: a `DPS_ERROR_*`. */
+    dps_result result;
+    /** Whether to retry. */
+    dps_verdict verdict;
+    /** With `DPS_VERDICT_AFTER`: how long to wait before the retry. */
+    uint64_t retry_after_ms;
+    /** The service's HTTP status, the number in MQTT's topic, or the proxy's status. */
+    uint32_t http_status;
+    /** The service's six-digit code. */
+    uint32_t service_code;
+    /** The service's tracking id, by which Azure's support finds the request. */
+    dps_span tracking_id;
+    /** The service's message. */
+    dps_span message;
+    /** The service's timestamp of the error, in ISO 8601. */
+    dps_span timestamp;
+    /** The seconds by which the device's clock is behind (positive) or ahead of (negative) the service's, if it is far off. */
+    int64_t clock_skew_s;
+    /** The required size in bytes, if a buffer was too small. */
+    size_t needed;
+    /** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, if it was JSON. */
+    dps_reply_problem reply_problem;
+} dps_failure;
+
+/**
+ * Returns one line with the problem, the facts and the most likely cause. It ends with a NUL, is never null, and contains
+ * no secrets.
+ */
+const char *dps_error_text(const dps_error *error);
+
+/**
+ * Writes the facts to `failure`. Its `message` describes the problem, without numbers and hints.
+ *
+ * Returns `DPS_ERROR_INVALID_ARGUMENT` if a pointer is null.
+ */
+DPS_NODISCARD
+dps_result dps_error_failure(const dps_error *error, dps_failure *failure);
+
+/**
+ * Writes one of the likely causes to `hint`; the most likely is at `index` 0.
+ *
+ * Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last hint, or if a pointer is null.
+ */
+DPS_NODISCARD
+dps_result dps_error_hint(const dps_error *error, size_t index, dps_hint *hint);
+
+/**
+ * Returns the resume token: set `resume` to it in a later call, to continue the operation that the service had started. It
+ * ends with a NUL, is never null, and contains no secrets; it is empty if there is no operation to continue.
+ */
+const char *dps_error_resume_token(const dps_error *error);
+
+/** Frees an error. Null is ignored. */
+void dps_error_free(dps_error *error);
+
+/* Hosted: issued certificates ------------------------------------------------ */
+
+/** A buffer that holds any certificate request for an EC key, or for an RSA key with up to 4096 bits. */
+#define DPS_OPERATIONAL_REQUEST_SIZE 2048
+
+/** What the time means for an issued identity. */
+typedef uint32_t dps_issued_state;
+enum {
+    /** The pointer to the identity is null. */
+    DPS_ISSUED_STATE_NONE = 0,
+    /** It is not valid yet: the device's clock may be behind. */
+    DPS_ISSUED_STATE_NOT_YET_VALID = 1,
+    /** It is valid, and need not be renewed. */
+    DPS_ISSUED_STATE_VALID = 2,
+    /** It is valid and should be renewed. */
+    DPS_ISSUED_STATE_RENEWAL_DUE = 3,
+    /** It has expired: the device registers with its bootstrap credential. */
+    DPS_ISSUED_STATE_EXPIRED = 4,
+};
+
+/** The kind of an operational key. */
+typedef uint32_t dps_key_algorithm;
+enum {
+    /** EC P-256 with SHA-256. */
+    DPS_KEY_ALGORITHM_EC_P256 = 0,
+    /** EC P-384 with SHA-384, which the service's documentation names for issued certificates. */
+    DPS_KEY_ALGORITHM_EC_P384 = 1,
+    /** RSA with 2048 bits and SHA-256. Only in a library that was built with its feature `aws-lc-rs`, the default. */
+    DPS_KEY_ALGORITHM_RSA_2048 = 2,
+};
+
+/**
+ * Certificates that the service issued, the device's own first, as the service sent them. The one of an assignment lives as
+ * long as that; free the one of a renewal with `dps_certificate_chain_free`.
+ */
+typedef struct dps_certificate_chain dps_certificate_chain;
+
+/** A key, and the certificate chain that the service issued for it. Free it with `dps_issued_identity_free`. */
+typedef struct dps_issued_identity dps_issued_identity;
+
+/**
+ * The private key that a device uses with an issued certificate: another key than the one that the device registers with. Free
+ * it with `dps_operational_key_free`, which wipes it unless an identity has it too.
+ */
+typedef struct dps_operational_key dps_operational_key;
+
+/**
+ * Makes a new key. `algorithm` is a `dps_key_algorithm`.
+ *
+ * Returns `DPS_OK` and sets `*key`, to be freed with `dps_operational_key_free`. Otherwise it returns the number of the error
+ * and, unless `error` is null, sets `*error`, to be freed with `dps_error_free`; the other output is left unchanged.
+ * `DPS_ERROR_INVALID_ARGUMENT` without an error if `key` is null. The same holds for the functions of these sections that have
+ * an `error`.
+ */
+DPS_NODISCARD
+dps_result dps_operational_key_generate(uint32_t algorithm,
+                                        dps_operational_key **key,
+                                        dps_error **error);
+
+/**
+ * Reads a key: PKCS#8, SEC1 or PKCS#1, as PEM or DER, not encrypted. The caller wipes the bytes.
+ *
+ * Returns the same as `dps_operational_key_generate`; `DPS_ERROR_INVALID_CLIENT_KEY`, or `DPS_ERROR_WRONG_PASSPHRASE` for a key
+ * that is encrypted.
+ */
+DPS_NODISCARD
+dps_result dps_operational_key_from_pem(dps_span pem,
+                                        dps_operational_key **key,
+                                        dps_error **error);
+
+/**
+ * Reads a file with a key, as `dps_operational_key_from_pem`.
+ *
+ * Returns the same; `DPS_ERROR_FILE` if the file cannot be read.
+ */
+DPS_NODISCARD
+dps_result dps_operational_key_from_file(dps_span path,
+                                         dps_operational_key **key,
+                                         dps_error **error);
+
+/**
+ * Uses a private key that is in a PKCS#11 token already. `uri`, `module` and `pin_file` are as `pkcs11_uri`, `pkcs11_module` and
+ * `pkcs11_pin_file` of a `dps_client_config`; the last two may be empty. It opens the token, in 30 s at most.
+ *
+ * Returns the same as `dps_operational_key_generate`; `DPS_ERROR_PKCS11_NO_OBJECT` if the token has no public key beside the
+ * private one, and the other errors of tokens.
+ */
+DPS_NODISCARD
+dps_result dps_operational_key_from_pkcs11(dps_span uri,
+                                           dps_span module,
+                                           dps_span pin_file,
+                                           dps_operational_key **key,
+                                           dps_error **error);
+
+/**
+ * Writes a certificate request for the key: PKCS #10 (RFC 2986) as DER, with the registration id as its common name. It is for
+ * `certificate_request` of a `dps_client_config` or a `dps_hub_renewal`. A buffer of `DPS_OPERATIONAL_REQUEST_SIZE` holds any;
+ * two requests for the same key can differ by a few bytes in length. A key in a token signs it there.
+ *
+ * Returns `DPS_OK` and sets `*length`; `DPS_ERROR_STORAGE_TOO_SMALL`, with the size that this request needs in `*length`;
+ * otherwise the same as `dps_operational_key_generate`. `DPS_ERROR_INVALID_ARGUMENT` without an error if a pointer is null.
+ */
+DPS_NODISCARD
+dps_result dps_operational_key_write_request(const dps_operational_key *key,
+                                             dps_span registration_id,
+                                             dps_buffer out,
+                                             size_t *length,
+                                             dps_error **error);
+
+/** Frees a key. Null is ignored. */
+void dps_operational_key_free(dps_operational_key *key);
+
+/**
+ * Returns a certificate of a chain as DER; the device's own has the index 0. It lives as long as the chain, and is empty after
+ * the last one and for null.
+ */
+dps_span dps_certificate_chain_certificate(const dps_certificate_chain *chain,
+                                           size_t index);
+
+/** Frees the chain of a renewal. Null is ignored. */
+void dps_certificate_chain_free(dps_certificate_chain *chain);
+
+/**
+ * Checks a chain that was issued: that it is for this key and this registration id, that its certificates fit together, and that
+ * they are valid at `now_unix_s`, in seconds since 1970-01-01T00:00:00Z; 0 if the time is not known, which is not checked then. Key
+ * and chain can be freed afterwards.
+ *
+ * Returns `DPS_OK` and sets `*identity`, to be freed with `dps_issued_identity_free`; otherwise the same as
+ * `dps_operational_key_generate`: `DPS_ERROR_CLIENT_KEY_MISMATCH`, `DPS_ERROR_COMMON_NAME_MISMATCH`,
+ * `DPS_ERROR_CLIENT_CERTIFICATE_EXPIRED`, `DPS_ERROR_INVALID_CLIENT_CERTIFICATE`. An identity that was stored before is still usable.
+ */
+DPS_NODISCARD
+dps_result dps_issued_identity_accept(const dps_operational_key *key,
+                                      const dps_certificate_chain *chain,
+                                      dps_span registration_id,
+                                      uint64_t now_unix_s,
+                                      dps_issued_identity **identity,
+                                      dps_error **error);
+
+/**
+ * Returns the registration id, which is the common name of the certificate. It ends with a NUL, is never null, and lives as long
+ * as the identity.
+ */
+const char *dps_issued_identity_registration_id(const dps_issued_identity *identity);
+
+/**
+ * Returns a certificate of the identity as DER; the device's own has the index 0. It lives as long as the identity, and is empty
+ * after the last one and for null.
+ */
+dps_span dps_issued_identity_certificate(const dps_issued_identity *identity,
+                                         size_t index);
+
+/** Returns the first moment of its validity, in seconds since 1970-01-01T00:00:00Z; 0 for null. */
+uint64_t dps_issued_identity_not_before(const dps_issued_identity *identity);
+
+/** Returns the last moment of its validity, in seconds since 1970-01-01T00:00:00Z; 0 for null. */
+uint64_t dps_issued_identity_not_after(const dps_issued_identity *identity);
+
+/**
+ * Returns when to renew it, in seconds since 1970-01-01T00:00:00Z: after 75 to 80 % of its life; 0 for null. Which moment it is
+ * follows from the certificate, so that it stays the same over restarts and differs between the devices of a fleet.
+ */
+uint64_t dps_issued_identity_renew_at(const dps_issued_identity *identity);
+
+/**
+ * Returns what the time means for it. Use it in the states `VALID` and `RENEWAL_DUE`; otherwise register with the bootstrap
+ * credential. `now_unix_s` is in seconds since 1970-01-01T00:00:00Z.
+ */
+dps_issued_state dps_issued_identity_state(const dps_issued_identity *identity,
+                                           uint64_t now_unix_s);
+
+/** Frees an identity, and wipes its key unless an operational key has it too. Null is ignored. */
+void dps_issued_identity_free(dps_issued_identity *identity);
+
 /* Hosted: the configuration of a call ---------------------------------------- */
 
 /** The transport to the service. */
@@ -1818,11 +2054,77 @@ typedef struct dps_client_config {
     /** Where the TPM keeps the key for the hub, as an offset to 0x81000000 like IoT Edge's `auth_key_index`. Default: 0x100. */
     uint32_t tpm_auth_key_index;
     /**
+     * A certificate request, as `dps_operational_key_write_request` writes it, that is sent with the registration; the service
+     * issues a chain for it, if the enrollment names a certificate policy: `dps_assignment_issued_chain`. The default API version is
+     * then 2026-11-01, which has certificate requests.
+     */
+    dps_span certificate_request;
+    /**
+     * An identity that the service issued. One of the credentials, such as for `dps_client_renew_at_hub`; the service accepts it
+     * if an enrollment does. Its registration id is the default then.
+     */
+    const dps_issued_identity *issued_identity;
+    /**
      * Whether to ask which protocol the hub speaks (`dps_assignment_connection_profile`). `DPS_ERROR_INVALID_OPTION` with an
      * `api_version` that does not report it.
      */
     bool connection_profile;
 } dps_client_config;
+
+/* Hosted: renewal at the hub ------------------------------------------------- */
+
+/**
+ * A renewal at the device's hub. Initialize it with `dps_hub_renewal_default`; then set at least `hub`, `device_id` and
+ * `certificate_request`. A member that is 0, false or empty has its default.
+ *
+ * The library only reads the struct and what it points to, and only until the call returns.
+ */
+typedef struct dps_hub_renewal {
+    /** The size of the struct, set by `dps_hub_renewal_default`. */
+    size_t size;
+    /** The hub's host name, of the assignment. */
+    dps_span hub;
+    /** The device id at the hub, of the assignment. */
+    dps_span device_id;
+    /**
+     * What `dps_assignment_connection_profile_word` returned; empty if it was not reported. With a word other than `classic`, the
+     * renewal ends with `DPS_ERROR_UNSUPPORTED_PROFILE` before anything is sent.
+     */
+    dps_span connection_profile;
+    /** A certificate request for a new key, as `dps_operational_key_write_request` writes it; 6 KiB at most. */
+    dps_span certificate_request;
+    /** The hub's IP address, instead of what its name resolves to; for tests and private networks. */
+    dps_span address;
+    /** The hub's port. Default: 8883, or 443 over WebSocket. */
+    uint16_t port;
+    /**
+     * Whether to end with `DPS_ERROR_CONFLICT` if another certificate request of the device is active at its hub. Default: it is
+     * replaced, since its key may have been lost in a restart.
+     */
+    bool keep_active;
+} dps_hub_renewal;
+
+/**
+ * Renews an issued certificate at the device's hub, over MQTT 3.1.1 (preview of the service: hub API version 2025-08-01-preview).
+ * Blocks until the hub has issued the chain, which is not checked: see `dps_issued_identity_accept`.
+ *
+ * `config` has the credential with which the device signs in to the hub: `issued_identity` while it is valid, or any other one of
+ * the device. Of its options, `transport` (MQTT over WebSocket, otherwise MQTT over TLS), roots, proxy, clock, timeouts, `cancel`
+ * and `log` count. A hub that is in trouble asks for waits of up to 5 minutes.
+ *
+ * A connection that breaks is made again, and the request goes on. A hub lets a device have one connection: what the application
+ * has open to the same hub is closed by this one. The new certificate is used from the next connection on; the old one stays valid
+ * until it expires. Hubs with the profile `mqttV5` offer no renewal; register again there.
+ *
+ * Returns `DPS_OK` and sets `*chain`, to be freed with `dps_certificate_chain_free`; otherwise the same as `dps_client_register`. A
+ * refusal by the hub has its status and code in the error: `DPS_ERROR_BAD_REQUEST`, `DPS_ERROR_CONFLICT`, `DPS_ERROR_THROTTLED` and
+ * others; `DPS_ERROR_UNAUTHORIZED` if it refuses the device.
+ */
+DPS_NODISCARD
+dps_result dps_client_renew_at_hub(const dps_client_config *config,
+                                   const dps_hub_renewal *renewal,
+                                   dps_certificate_chain **chain,
+                                   dps_error **error);
 
 /* Hosted: sizes of objects and structs --------------------------------------- */
 
@@ -1913,6 +2215,10 @@ dps_result dps_config_default_sized(size_t size, dps_config *config);
 DPS_NODISCARD
 dps_result dps_client_config_default_sized(size_t size, dps_client_config *config);
 
+/** `dps_hub_renewal_default` for a `dps_hub_renewal` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_hub_renewal_default_sized(size_t size, dps_hub_renewal *renewal);
+
 /** `dps_certificate_request_init` for a `dps_certificate_request` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_certificate_request_init_sized(size_t size,
@@ -1941,6 +2247,7 @@ dps_result dps_certificate_request_init_reader_sized(size_t size,
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
 #define dps_client_config_default(...) dps_client_config_default_sized(sizeof(dps_client_config), __VA_ARGS__)
+#define dps_hub_renewal_default(...) dps_hub_renewal_default_sized(sizeof(dps_hub_renewal), __VA_ARGS__)
 #define dps_certificate_request_init(...) dps_certificate_request_init_sized(sizeof(dps_certificate_request), __VA_ARGS__)
 #define dps_certificate_request_init_reader(...) dps_certificate_request_init_reader_sized(sizeof(dps_certificate_request), __VA_ARGS__)
 
@@ -1978,6 +2285,13 @@ const char *dps_assignment_payload(const dps_assignment *assignment);
 const char *dps_assignment_connection_string(const dps_assignment *assignment);
 
 /**
+ * Returns the certificates that were issued for `certificate_request` of the configuration; null if there was no request, or the
+ * API version has no issuance. They are as the service sent them: `dps_issued_identity_accept` checks them. The chain lives as
+ * long as the assignment.
+ */
+const dps_certificate_chain *dps_assignment_issued_chain(const dps_assignment *assignment);
+
+/**
  * Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless the API version of the configuration
  * reports it, as with `connection_profile`.
  */
@@ -1991,68 +2305,6 @@ const char *dps_assignment_connection_profile_word(const dps_assignment *assignm
 
 /** Frees an assignment. Null is ignored. */
 void dps_assignment_free(dps_assignment *assignment);
-
-/* Hosted: errors ------------------------------------------------------------- */
-
-/** The error of a call. Free it with `dps_error_free`; strings and spans from it live as long. */
-typedef struct dps_error dps_error;
-
-/** The facts of an error. Spans live as long as the error; what is not known is empty or 0. */
-typedef struct dps_failure {
-    /** The number of the error: a `DPS_ERROR_*`. */
-    dps_result result;
-    /** Whether to retry. */
-    dps_verdict verdict;
-    /** With `DPS_VERDICT_AFTER`: how long to wait before the retry. */
-    uint64_t retry_after_ms;
-    /** The service's HTTP status, the number in MQTT's topic, or the proxy's status. */
-    uint32_t http_status;
-    /** The service's six-digit code. */
-    uint32_t service_code;
-    /** The service's tracking id, by which Azure's support finds the request. */
-    dps_span tracking_id;
-    /** The service's message. */
-    dps_span message;
-    /** The service's timestamp of the error, in ISO 8601. */
-    dps_span timestamp;
-    /** The seconds by which the device's clock is behind (positive) or ahead of (negative) the service's, if it is far off. */
-    int64_t clock_skew_s;
-    /** The required size in bytes, if a buffer was too small. */
-    size_t needed;
-    /** With `DPS_ERROR_INVALID_REPLY`: what is wrong with the reply, if it was JSON. */
-    dps_reply_problem reply_problem;
-} dps_failure;
-
-/**
- * Returns one line with the problem, the facts and the most likely cause. It ends with a NUL, is never null, and contains
- * no secrets.
- */
-const char *dps_error_text(const dps_error *error);
-
-/**
- * Writes the facts to `failure`. Its `message` describes the problem, without numbers and hints.
- *
- * Returns `DPS_ERROR_INVALID_ARGUMENT` if a pointer is null.
- */
-DPS_NODISCARD
-dps_result dps_error_failure(const dps_error *error, dps_failure *failure);
-
-/**
- * Writes one of the likely causes to `hint`; the most likely is at `index` 0.
- *
- * Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last hint, or if a pointer is null.
- */
-DPS_NODISCARD
-dps_result dps_error_hint(const dps_error *error, size_t index, dps_hint *hint);
-
-/**
- * Returns the resume token: set `resume` to it in a later call, to continue the operation that the service had started. It
- * ends with a NUL, is never null, and contains no secrets; it is empty if there is no operation to continue.
- */
-const char *dps_error_resume_token(const dps_error *error);
-
-/** Frees an error. Null is ignored. */
-void dps_error_free(dps_error *error);
 
 /* Hosted: the calls ---------------------------------------------------------- */
 
@@ -2119,6 +2371,90 @@ uint64_t dps_hub_password_expires_at(const dps_hub_password *password);
 
 /** Frees a password. Null is ignored. */
 void dps_hub_password_free(dps_hub_password *password);
+
+/* Hosted: the directory of an issued identity -------------------------------- */
+
+/**
+ * The directory that keeps one device's issued identity over restarts, locked for this process until it is freed with
+ * `dps_identity_store_free`. One thread at a time may use it.
+ *
+ * `identity.pem` is the truth: key and chain in one file, which is written whole or not at all. `key.pem` and `chain.pem` are copies
+ * for programs that read them separately, written after it and repaired by `dps_identity_store_load`. Files with the key have
+ * the mode 0600.
+ */
+typedef struct dps_identity_store dps_identity_store;
+
+/**
+ * Opens and locks a directory, which must exist. `registration_id` tells whose identity it is: that of another device is refused
+ * instead of used or replaced; empty for any. The lock is a file in the directory, which stays.
+ *
+ * Returns `DPS_OK` and sets `*store`; otherwise the same as `dps_operational_key_generate`. `DPS_ERROR_FILE` if another process
+ * holds the lock, or it cannot be created.
+ */
+DPS_NODISCARD
+dps_result dps_identity_store_open(dps_span directory,
+                                   dps_span registration_id,
+                                   dps_identity_store **store,
+                                   dps_error **error);
+
+/**
+ * As `dps_identity_store_open`, for an identity whose key is in a PKCS#11 token, which cannot be loaded without it. `uri`,
+ * `module` and `pin_file` are as for `dps_operational_key_from_pkcs11`; module and PIN are not stored.
+ *
+ * Returns the same.
+ */
+DPS_NODISCARD
+dps_result dps_identity_store_open_pkcs11(dps_span directory,
+                                          dps_span registration_id,
+                                          dps_span uri,
+                                          dps_span module,
+                                          dps_span pin_file,
+                                          dps_identity_store **store,
+                                          dps_error **error);
+
+/**
+ * Reads the stored identity, which may have expired, and repairs the copies of its key and chain. A key in a token is opened, in
+ * 30 s at most. A file that cannot be used is renamed: see `dps_identity_store_set_aside`.
+ *
+ * Returns `DPS_OK` and sets `*identity`, to be freed with `dps_issued_identity_free`, or to null if nothing is stored. Otherwise the
+ * same as `dps_operational_key_generate`: `DPS_ERROR_FILE` if the file cannot be read, `DPS_ERROR_COMMON_NAME_MISMATCH` if it is another
+ * device's, `DPS_ERROR_INVALID_OPTION` if its key is in a token that was not named.
+ */
+DPS_NODISCARD
+dps_result dps_identity_store_load(dps_identity_store *store,
+                                   dps_issued_identity **identity,
+                                   dps_error **error);
+
+/**
+ * Returns what the last `dps_identity_store_load` renamed, a file that contained no identity, or a key and a chain that do not
+ * fit: where it is now, and what is wrong with it. It ends with a NUL, is never null, is empty if there was none, and lives until
+ * the next load.
+ */
+const char *dps_identity_store_set_aside(const dps_identity_store *store);
+
+/**
+ * Stores an identity: the old one or the new one is there afterwards, whatever happens. The copies follow.
+ *
+ * Returns `DPS_OK`; otherwise the same as `dps_operational_key_generate`: `DPS_ERROR_FILE` if a file cannot be written, where the
+ * identity itself may be stored already, and `dps_identity_store_load` tells which one is; `DPS_ERROR_COMMON_NAME_MISMATCH` if it is
+ * another device's.
+ */
+DPS_NODISCARD
+dps_result dps_identity_store_save(const dps_identity_store *store,
+                                   const dps_issued_identity *identity,
+                                   dps_error **error);
+
+/**
+ * Removes the identity and its copies, if there are any.
+ *
+ * Returns `DPS_OK`; otherwise the same as `dps_operational_key_generate`: `DPS_ERROR_FILE` if a file cannot be removed.
+ */
+DPS_NODISCARD
+dps_result dps_identity_store_clear(const dps_identity_store *store,
+                                    dps_error **error);
+
+/** Releases the lock and frees the store. Null is ignored. */
+void dps_identity_store_free(dps_identity_store *store);
 
 #endif
 

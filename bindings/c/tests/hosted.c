@@ -699,6 +699,7 @@ static void *run_all(void *unused)
     progress_function_receives_every_step();
     log_function_receives_records_without_secrets();
     certificates();
+    issued();
     profiles();
     sigpipe_is_blocked_and_restored();
     many_registrations_close_their_files();

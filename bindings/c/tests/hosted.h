@@ -22,6 +22,9 @@ void is_assigned(const dps_client_config *config, const char *id);
 /* The tests of certificates. */
 void certificates(void);
 
+/* The tests of issued certificates. */
+void issued(void);
+
 /* The tests of connection profiles. */
 void profiles(void);
 

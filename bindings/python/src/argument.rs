@@ -5,11 +5,11 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDelta, PyFloat, PyInt, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDateTime, PyDelta, PyFloat, PyInt, PyString};
 
 /// A hundred years: added to the current time, it is still a date that Python supports.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
@@ -32,6 +32,23 @@ pub(crate) fn duration(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duratio
 pub(crate) fn duration_above_zero(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let length = duration(name, given)?;
     if length.is_zero() { Err(refused(name, "must be longer than 0 seconds")) } else { Ok(length) }
+}
+
+/// Converts a moment: seconds since 1970, or a datetime with a time zone.
+pub(crate) fn moment(name: &str, given: &Bound<'_, PyAny>) -> PyResult<SystemTime> {
+    let seconds: f64 = if let Ok(date) = given.cast::<PyDateTime>() {
+        if date.call_method0("utcoffset")?.is_none() {
+            let problem = "is offset-naive; pass a datetime with a time zone";
+            return Err(PyTypeError::new_err(format!("argument '{name}': {problem}")));
+        }
+        date.call_method0("timestamp")?.extract()?
+    } else if is_whole(given) || given.is_instance_of::<PyFloat>() {
+        given.extract().unwrap_or(f64::INFINITY)
+    } else {
+        return Err(wrong_type(name, "a time in seconds since 1970 or a datetime", given));
+    };
+    let time = Duration::try_from_secs_f64(seconds).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
+    time.ok_or_else(|| refused(name, format!("must be a time after 1970, not {seconds}")))
 }
 
 /// Converts a whole number.

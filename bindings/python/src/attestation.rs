@@ -1,8 +1,8 @@
-//! The keys with which a device authenticates, as Python objects that never show them; and the credential of a client.
+//! The keys with which a device authenticates, as Python objects that never show them; and the credentials of a client.
 
-use dps_client::DpsError;
 use dps_client::GroupDeriver;
 use dps_client::dps_core::{ConfigError, Key};
+use dps_client::{DeviceCredential, DpsError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use zeroize::Zeroizing;
@@ -183,21 +183,18 @@ impl<'py> Attestation<'py> {
         Err(argument::wrong_type(name, right, object))
     }
 
-    /// Returns the builder with this credential.
-    pub(crate) fn give(
-        &self,
-        builder: dps_client::ProvisioningClientBuilder,
-    ) -> Result<dps_client::ProvisioningClientBuilder, ConfigError> {
+    /// Returns the credential for the builder of a client.
+    pub(crate) fn credential(&self) -> Result<DeviceCredential, ConfigError> {
         Ok(match self {
-            Self::Key(key) => builder.symmetric_key(dps_client::SymmetricKey::from_bytes(key.get().0.expose())?),
+            Self::Key(key) => dps_client::SymmetricKey::from_bytes(key.get().0.expose())?.into(),
             Self::Group(group) => {
                 let text = to_base64(&group.get().key);
-                builder.group_key(dps_client::GroupKey::from_base64(text.text())?)
+                dps_client::GroupKey::from_base64(text.text())?.into()
             }
-            Self::Signer(signer) => builder.signer(signer.get().calling(signer.py())),
-            Self::Certificate(device) => builder.x509(device.get().device().clone()),
-            Self::Token(key) => builder.pkcs11_key(key.get().key().clone()),
-            Self::Tpm(tpm) => tpm.get().apply_to(builder),
+            Self::Signer(signer) => DeviceCredential::signer(signer.get().calling(signer.py())),
+            Self::Certificate(device) => device.get().device().clone().into(),
+            Self::Token(key) => key.get().key().clone().into(),
+            Self::Tpm(tpm) => tpm.get().credential(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dps_client::{DpsError, IdScope, RegistrationId, ResumeToken};
+use dps_client::{DpsError, IdScope, RegistrationId, ResumeToken, StoredAssignment};
 use pyo3::prelude::*;
 
 use crate::argument;
@@ -10,6 +10,7 @@ use crate::attestation::Attestation;
 use crate::call;
 use crate::clock::SuppliedClock;
 use crate::errors::{check, exception};
+use crate::hub::HubCredentials;
 use crate::logging;
 use crate::options::{self, Given};
 use crate::result::{Assignment, RegistrationRecord};
@@ -25,6 +26,10 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
 /// or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
 /// attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
+/// fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by status
+/// 401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (by two of them
+/// under TLS 1.2). They are never tried after another failure, such as a timeout, and share the timeout. The credential
+/// that was accepted is tried first the next time.
 /// transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
 /// endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
 /// ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -42,6 +47,8 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// keep_alive: the keep-alive of MQTT, in whole seconds.
 /// pipelined: over MQTT, whether to send everything in one flight, which saves two round trips.
 /// payload: a dict for the service's allocation webhook.
+/// certificate_request: a request for an issued certificate, as OperationalKey.certificate_request returns it. The
+/// default API version is then 2026-11-01, which has them.
 /// reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
 /// seed: the seed of the jitter, for reproducible tests. Default: random.
 /// connection_profile: whether to ask which protocol the hub speaks: Assignment.connection_profile.
@@ -60,7 +67,8 @@ impl Client {
         keep_platform_roots = None, proxy = None, timeout = None, request_timeout = None,
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
-        on_progress = None, service_time_port = None, clock = None, connection_profile = None,
+        on_progress = None, service_time_port = None, clock = None, certificate_request = None,
+        connection_profile = None, fallback = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -90,7 +98,9 @@ impl Client {
         on_progress: Given<'_>,
         service_time_port: Given<'_>,
         clock: Given<'_>,
+        certificate_request: Given<'_>,
         connection_profile: Given<'_>,
+        fallback: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
@@ -102,7 +112,10 @@ impl Client {
             builder = builder.registration_id(registration_id);
         }
         let attestation = Attestation::from_argument("attestation", &attestation)?;
-        builder = check(py, "attestation", attestation.give(builder))?;
+        builder = builder.credential(check(py, "attestation", attestation.credential())?);
+        for credential in options::credentials("fallback", fallback)? {
+            builder = builder.fallback(check(py, "fallback", credential.credential())?);
+        }
         // What was not given keeps the builder's default.
         macro_rules! set {
             ($($given:ident => $option:ident: $read:expr),+ $(,)?) => {
@@ -131,6 +144,7 @@ impl Client {
             api_version => api_version: argument::text,
             user_agent => user_agent: argument::text,
             on_progress => observer: options::watcher,
+            certificate_request => certificate_request: |name, given: &Bound<'_, PyAny>| argument::bytes(name, given).map(<[u8]>::to_vec),
         );
         if let Some(clock) = clock {
             let clock = SuppliedClock::new("clock", &clock)?;
@@ -147,6 +161,41 @@ impl Client {
     #[getter]
     fn registration_id(&self) -> &str {
         self.0.registration_id().as_str()
+    }
+
+    /// Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
+    ///
+    /// hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None if
+    /// it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by default.
+    ///
+    /// Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that the
+    /// client does not have.
+    #[pyo3(signature = (*, hub, device_id, connection_profile = None, credential_index = None, password_life = None))]
+    fn hub_credentials(
+        &self,
+        hub: &Bound<'_, PyAny>,
+        device_id: &Bound<'_, PyAny>,
+        connection_profile: Given<'_>,
+        credential_index: Given<'_>,
+        password_life: Given<'_>,
+    ) -> PyResult<HubCredentials> {
+        let py = hub.py();
+        let (hub, device_id) = (argument::text("hub", hub)?, argument::text("device_id", device_id)?);
+        let (id_scope, registration_id) = (self.0.id_scope().clone(), self.0.registration_id().clone());
+        let mut stored = StoredAssignment::new(id_scope, registration_id, hub, device_id);
+        if let Some(given) = connection_profile {
+            stored.connection_profile = options::connection_profile("connection_profile", &given)?;
+        }
+        if let Some(given) = credential_index {
+            stored.credential_index = argument::whole("credential_index", &given, 0..=u16::MAX)?.into();
+        }
+        let missing = || argument::refused("credential_index", "is not the place of one of the client's credentials");
+        let found = self.0.hub_credentials(&stored).map_err(|error| exception(py, &error, None))?;
+        let mut credentials = found.ok_or_else(missing)?;
+        if let Some(given) = password_life {
+            credentials = credentials.password_life(argument::duration_above_zero("password_life", &given)?);
+        }
+        Ok(HubCredentials::new(&stored.hub, credentials))
     }
 
     fn _register(&self, py: Python<'_>) -> PyResult<Assignment> {

@@ -14,6 +14,7 @@ use dps_emulator::{
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -325,37 +326,21 @@ impl Emulator {
     }
 
     /// Returns the events that match, oldest first, as a JSON array with the line and the members of each.
-    #[expect(clippy::too_many_arguments, reason = "each is a condition")]
-    fn events(
-        &self,
-        py: Python<'_>,
-        registration_id: Option<String>,
-        kind: Option<String>,
-        reason: Option<String>,
-        call: Option<String>,
-        status: Option<u16>,
-        after: u64,
-    ) -> PyResult<String> {
-        let filter = filter(registration_id, kind, reason, call, status, after)?;
+    fn events(&self, py: Python<'_>, conditions: &Bound<'_, PyDict>) -> PyResult<String> {
+        let filter = filter(conditions)?;
         let events = self.with(py, |emulator| emulator.events(&filter))?;
         to_json(&events.iter().map(|event| event_json(event)).collect::<Vec<_>>())
     }
 
     /// Waits until an event matches, and returns the first one, as JSON like `events`; None after the timeout.
-    #[expect(clippy::too_many_arguments, reason = "each is a condition")]
     fn wait_for(
         &self,
         py: Python<'_>,
-        registration_id: Option<String>,
-        kind: Option<String>,
-        reason: Option<String>,
-        call: Option<String>,
-        status: Option<u16>,
-        after: u64,
+        conditions: &Bound<'_, PyDict>,
         timeout: &Bound<'_, PyAny>,
     ) -> PyResult<Option<String>> {
         let limit = argument::duration("timeout", timeout)?;
-        let filter = filter(registration_id, kind, reason, call, status, after)?;
+        let filter = filter(conditions)?;
         // Owned, so that other threads can use and stop the emulator meanwhile.
         let mut wait = pin!(self.with(py, |emulator| emulator.wait_for(&filter, limit))?);
         let runtime = with_time()?;

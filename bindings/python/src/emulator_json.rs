@@ -77,14 +77,10 @@ pub(crate) fn refusal(refusal: &dps_emulator::Refusal) -> Value {
 }
 
 /// The filter for events that meet every condition that is set. A name that no event has would be waited for in vain.
-pub(crate) fn filter(
-    registration_id: Option<String>,
-    kind: Option<String>,
-    reason: Option<String>,
-    call: Option<String>,
-    status: Option<u16>,
-    after: u64,
-) -> PyResult<EventFilter> {
+pub(crate) fn filter(conditions: &Bound<'_, PyDict>) -> PyResult<EventFilter> {
+    let given = |name: &str| Ok::<_, PyErr>(conditions.get_item(name)?.filter(|value| !value.is_none()));
+    let text = |name: &str| given(name)?.map(|value| argument::text(name, &value)).transpose();
+    let (kind, reason) = (text("kind")?, text("reason")?);
     if let Some(kind) = kind.as_ref().filter(|kind| !EventFilter::kinds().any(|known| known == kind.as_str())) {
         let known = EventFilter::kinds().collect::<Vec<_>>().join(", ");
         return Err(argument::refused("kind", format!("must be one of {known}, not '{kind}'")));
@@ -93,11 +89,13 @@ pub(crate) fn filter(
     if let Some(reason) = reason.as_ref().filter(|reason| !is_known(reason)) {
         return Err(argument::refused("reason", format!("no event has '{reason}'; docs/events.md lists the reasons")));
     }
+    let after = given("after")?.map_or(Ok(0), |value| argument::whole("after", &value, 0..=u64::MAX))?;
+    let status = given("status")?.map(|value| argument::whole("status", &value, 0..=u16::MAX)).transpose()?;
     let mut filter = EventFilter::new().after(after);
-    filter = registration_id.into_iter().fold(filter, EventFilter::registration_id);
+    filter = text("registration_id")?.into_iter().fold(filter, EventFilter::registration_id);
     filter = kind.into_iter().fold(filter, EventFilter::kind);
     filter = reason.into_iter().fold(filter, EventFilter::reason);
-    filter = call.into_iter().fold(filter, EventFilter::call);
+    filter = text("call")?.into_iter().fold(filter, EventFilter::call);
     Ok(status.into_iter().fold(filter, EventFilter::status))
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use dps_client::dps_core::Hint;
-use dps_client::{DpsError, ErrorCode, Verdict};
+use dps_client::{DpsError, ErrorCode, RefusedCredential, Verdict};
 use dps_emulator::FaultPlan;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -78,9 +78,24 @@ fn make(py: Python<'_>, error: &DpsError, place: &str) -> PyResult<PyErr> {
     facts.set_item("clock_skew_seconds", error.clock_skew_seconds())?;
     facts.set_item("needed_bytes", error.needed_bytes())?;
     facts.set_item("resume_token", error.resume_token().map(ToString::to_string))?;
+    let refused =
+        error.refused_credentials().iter().map(|refused| refusal(py, refused)).collect::<PyResult<Vec<_>>>()?;
+    facts.set_item("refused_credentials", refused)?;
     let of_system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     facts.set_item("errno", of_system.and_then(io::Error::raw_os_error))?;
     from_native(py, &format!("{place}{}", error.report()), &facts)
+}
+
+/// Returns the facts of a refused credential.
+fn refusal<'py>(py: Python<'py>, refused: &RefusedCredential) -> PyResult<Bound<'py, PyDict>> {
+    let facts = PyDict::new(py);
+    facts.set_item("index", refused.place().index())?;
+    facts.set_item("kind", refused.place().kind().name())?;
+    facts.set_item("name", refused.code().name())?;
+    facts.set_item("http_status", refused.http_status())?;
+    facts.set_item("error_code", refused.error_code())?;
+    facts.set_item("message", refused.message())?;
+    Ok(facts)
 }
 
 fn from_native(py: Python<'_>, text: &str, facts: &Bound<'_, PyDict>) -> PyResult<PyErr> {

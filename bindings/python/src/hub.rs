@@ -13,13 +13,17 @@ type Shared = Arc<Mutex<dps_client::HubCredentials>>;
 /// MQTT client id, user name and password of the device at its hub.
 #[pyclass(frozen, module = "dps_client")]
 pub(crate) struct HubCredentials {
-    hub: String,
+    pub(crate) hub: String,
     inner: Shared,
 }
 
 impl HubCredentials {
     pub(crate) fn new(hub: &str, inner: dps_client::HubCredentials) -> Self {
         Self { hub: hub.to_owned(), inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    pub(crate) fn credentials(&self) -> dps_client::HubCredentials {
+        lock(&self.inner).clone()
     }
 }
 

@@ -20,11 +20,14 @@ mod errors;
 mod gate;
 mod hub;
 mod id_source;
+mod identity_store;
 mod ids;
+mod issued;
 mod logging;
 mod options;
 mod pkcs11;
 mod progress;
+mod renewal;
 mod result;
 mod runtime;
 mod secret;
@@ -55,9 +58,15 @@ mod _native {
     #[pymodule_export]
     use crate::hub::{HubCredentials, HubPassword};
     #[pymodule_export]
+    use crate::identity_store::{IdentityStore, LoadedIdentity};
+    #[pymodule_export]
+    use crate::issued::{IssuedIdentity, OperationalKey};
+    #[pymodule_export]
     use crate::pkcs11::Pkcs11Key;
     #[pymodule_export]
     use crate::progress::Progress;
+    #[pymodule_export]
+    use crate::renewal::HubRenewal;
     #[pymodule_export]
     use crate::result::{Assignment, RegistrationRecord};
     #[pymodule_export]

@@ -1,11 +1,12 @@
 //! Converts the options of a client that are not a str, a number or a time.
 
-use dps_client::{Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport};
+use dps_client::{ConnectionProfile, Endpoint, Payload, Proxy, ProxyChoice, Roots, Transport};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::argument::{self, refused, wrong_type};
+use crate::attestation::Attestation;
 use crate::errors::{check, file_error};
 use crate::progress::Watcher;
 
@@ -28,6 +29,12 @@ pub(crate) fn endpoint(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Endpoin
     check(given.py(), name, argument::text(name, given)?.parse())
 }
 
+pub(crate) fn connection_profile(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ConnectionProfile> {
+    let word = argument::text(name, given)?;
+    ConnectionProfile::from_word(&word)
+        .ok_or_else(|| refused(name, format!("must be the service's word, not {word:?}")))
+}
+
 pub(crate) fn proxy(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ProxyChoice> {
     if given.extract().is_ok_and(|direct: bool| !direct) {
         return Ok(ProxyChoice::Direct);
@@ -37,6 +44,15 @@ pub(crate) fn proxy(name: &str, given: &Bound<'_, PyAny>) -> PyResult<ProxyChoic
     }
     let proxy = check(given.py(), name, Proxy::parse(&argument::text(name, given)?))?;
     Ok(ProxyChoice::Fixed(proxy.named_by("proxy")))
+}
+
+/// Converts a sequence of credentials.
+pub(crate) fn credentials<'py>(name: &str, given: Given<'py>) -> PyResult<Vec<Attestation<'py>>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let Ok(each) = given.extract::<Vec<Bound<'py, PyAny>>>() else {
+        return Err(wrong_type(name, "a list of credentials", &given));
+    };
+    each.iter().map(|credential| Attestation::from_argument(name, credential)).collect()
 }
 
 pub(crate) fn payload(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Payload> {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use dps_client::Progress as Step;
+use dps_client::{CredentialPlace, Progress as Step};
 use pyo3::prelude::*;
 
 use crate::call::Call;
@@ -13,7 +13,7 @@ use crate::gate::attached;
 /// The next step of a registration.
 #[pyclass(frozen, module = "dps_client", get_all)]
 pub(crate) struct Progress {
-    /// "signing", "sending" or "waiting".
+    /// "signing", "sending", "waiting", or "switching" to the next credential of fallback.
     step: &'static str,
     /// The request: "register", "status" or "lookup"; None in other steps.
     call: Option<&'static str>,
@@ -22,11 +22,19 @@ pub(crate) struct Progress {
     /// While waiting for an operation: the token with which a restarted device resumes instead of registering again;
     /// else None. It contains no secrets.
     resume_token: Option<String>,
+    /// While switching: the credential that the service refused, as its index, from 0 for attestation, and its kind,
+    /// such as "symmetricKey" or "x509"; else None.
+    refused_credential: Option<(usize, &'static str)>,
+    /// While switching: the credential that is tried now, in the same form; else None.
+    next_credential: Option<(usize, &'static str)>,
 }
 
 #[pymethods]
 impl Progress {
     fn __repr__(&self) -> String {
+        if let (Some((refused, _)), Some((next, _))) = (self.refused_credential, self.next_credential) {
+            return format!("Progress(step='{}', from {refused} to {next})", self.step);
+        }
         match (self.call, self.wait) {
             (Some(call), _) => format!("Progress(step='{}', call='{call}')", self.step),
             (None, Some(wait)) => format!("Progress(step='{}', wait={} s)", self.step, wait.as_secs_f64()),
@@ -37,13 +45,24 @@ impl Progress {
 
 impl Progress {
     fn from_step(step: Step) -> Option<Self> {
-        let nothing = Self { step: "signing", call: None, wait: None, resume_token: None };
+        let nothing = Self {
+            step: "signing",
+            call: None,
+            wait: None,
+            resume_token: None,
+            refused_credential: None,
+            next_credential: None,
+        };
+        let named = |place: CredentialPlace| Some((place.index(), place.kind().name()));
         Some(match step {
             Step::Signing => nothing,
             Step::Sending { call } => Self { step: "sending", call: Some(call), ..nothing },
             Step::Waiting { wait, resume } => {
                 let resume_token = resume.map(|token| token.to_string());
                 Self { step: "waiting", wait: Some(wait), resume_token, ..nothing }
+            }
+            Step::Switching { refused, next } => {
+                Self { step: "switching", refused_credential: named(refused), next_credential: named(next), ..nothing }
             }
             _ => return None,
         })

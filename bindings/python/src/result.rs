@@ -58,6 +58,12 @@ impl Assignment {
         self.0.operation_id()
     }
 
+    /// Which credential the service accepted: 0 for the client's attestation, 1 and more for its fallback.
+    #[getter]
+    fn credential_index(&self) -> usize {
+        self.0.credential_index()
+    }
+
     /// The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
     ///
     /// None if not reported: only a client with connection_profile=True asks for it.
@@ -70,6 +76,15 @@ impl Assignment {
     #[getter]
     fn payload<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         from_json(py, self.0.payload())
+    }
+
+    /// The certificates that were issued for the client's certificate_request, as DER, the device's own first.
+    ///
+    /// Empty without a request, or if the API version has no issuance. They are as the service sent them:
+    /// IssuedIdentity.accept checks them.
+    #[getter]
+    fn issued_chain(&self) -> Vec<Vec<u8>> {
+        self.0.issued_chain().to_vec()
     }
 
     /// How long the registration took.

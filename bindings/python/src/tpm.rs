@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dps_client::DeviceCredential;
 use pyo3::prelude::*;
 
 use crate::argument;
@@ -25,12 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct Tpm(built::Tpm);
 
 impl Tpm {
-    /// Returns the builder with this TPM.
-    pub(crate) fn apply_to(
-        &self,
-        builder: dps_client::ProvisioningClientBuilder,
-    ) -> dps_client::ProvisioningClientBuilder {
-        self.0.apply_to(builder)
+    /// Returns the credential for the builder of a client.
+    pub(crate) fn credential(&self) -> DeviceCredential {
+        self.0.credential()
     }
 }
 
@@ -95,7 +93,7 @@ impl TpmIdentity {
 mod built {
     use std::path::PathBuf;
 
-    use dps_client::DpsError;
+    use dps_client::{DeviceCredential, DpsError};
     use pyo3::prelude::*;
 
     use super::{Duration, TpmIdentity};
@@ -127,11 +125,8 @@ mod built {
             py.detach(read).map_err(|error: DpsError| exception(py, &error, None))
         }
 
-        pub(super) fn apply_to(
-            &self,
-            builder: dps_client::ProvisioningClientBuilder,
-        ) -> dps_client::ProvisioningClientBuilder {
-            builder.tpm(self.0.clone())
+        pub(super) fn credential(&self) -> DeviceCredential {
+            self.0.clone().into()
         }
 
         pub(super) fn identity(&self, timeout: Duration) -> Result<TpmIdentity, DpsError> {
@@ -152,7 +147,7 @@ mod built {
 mod built {
     use std::path::PathBuf;
 
-    use dps_client::{DpsError, ErrorCode};
+    use dps_client::{DeviceCredential, DpsError, ErrorCode};
     use pyo3::prelude::*;
 
     use super::{Duration, TpmIdentity};
@@ -173,10 +168,7 @@ mod built {
             Err(configuration(py, ErrorCode::FeatureMissing, message))
         }
 
-        pub(super) fn apply_to(
-            &self,
-            _: dps_client::ProvisioningClientBuilder,
-        ) -> dps_client::ProvisioningClientBuilder {
+        pub(super) fn credential(&self) -> DeviceCredential {
             match *self {}
         }
 

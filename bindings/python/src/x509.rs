@@ -126,7 +126,7 @@ fn passphrase(given: &Bound<'_, PyAny>) -> PyResult<Passphrase> {
 }
 
 /// Converts str, bytes or a `Secret`.
-fn content(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Zeroizing<Vec<u8>>> {
+pub(crate) fn content(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Zeroizing<Vec<u8>>> {
     if let Ok(bytes) = given.cast::<PyBytes>() {
         return Ok(Zeroizing::new(bytes.as_bytes().to_vec()));
     }

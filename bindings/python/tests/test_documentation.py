@@ -66,6 +66,11 @@ def test_stub_has_the_documentation_of_the_library() -> None:
         "Pkcs11Key",
         "Tpm",
         "TpmIdentity",
+        "OperationalKey",
+        "IssuedIdentity",
+        "IdentityStore",
+        "LoadedIdentity",
+        "HubRenewal",
         "CertificateAuthority",
         "DeviceCertificate",
     )

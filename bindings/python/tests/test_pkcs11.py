@@ -6,13 +6,18 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dps_client import (
     X509,
     AsyncProvisioningClient,
     ConfigurationError,
+    HubRenewal,
+    IdentityStore,
+    IssuedIdentity,
     LocalError,
+    OperationalKey,
     Pkcs11Key,
     ProvisioningClient,
     SymmetricKey,
@@ -73,6 +78,33 @@ def test_failures_of_a_token_are_errors_of_the_catalogue(token: Path) -> None:
         other = X509.from_pkcs11(DATA / "rsa-2048.cert.pem", key_in(token, TLS))
         ProvisioningClient(id_scope="0ne00A1B2C3", attestation=other)
     assert mismatch.value.name == "client-key-mismatch"
+
+
+def test_certificate_is_issued_for_a_key_in_a_token_and_signs_in_to_the_hub(token: Path, tmp_path: Path) -> None:
+    key = key_in(token, TLS)
+    operational = OperationalKey.from_pkcs11(key)
+    request = operational.certificate_request("dev-issued")
+    with Emulator(assign_at_once=True) as emulator:
+        device = emulator.enroll("dev-issued", certificate_policy="factory/line-ca/devices")
+        client = ProvisioningClient(**device.client_kwargs(), certificate_request=request)
+        assignment = client.register()
+        identity = IssuedIdentity.accept(operational, assignment.issued_chain, "dev-issued", now=emulator.now)
+        with IdentityStore(tmp_path, pkcs11_key=key) as store:
+            store.save(identity)
+            loaded = store.load().identity
+        assert loaded is not None and loaded.chain == identity.chain
+        assert sorted(path.name for path in tmp_path.glob("*.pem")) == ["chain.pem", "identity.pem"]
+        with IdentityStore(tmp_path) as store, pytest.raises(ConfigurationError, match="token=dps") as unnamed:
+            store.load()
+        assert unnamed.value.name == "invalid-option"
+        # The token signs the handshake with the hub.
+        kwargs: dict[str, Any] = {**device.client_kwargs(), "attestation": loaded.x509}
+        credentials = ProvisioningClient(**kwargs).hub_credentials(hub="hub-a.test", device_id="dev-issued")
+        where: dict[str, Any] = {"port": emulator.mqtt_port, "address": "127.0.0.1", "ca_pem": emulator.ca_pem}
+        assert len(HubRenewal(credentials, **where, proxy=False).issue(request)) == 3
+    for wrong in ("key", None):
+        with pytest.raises(TypeError, match="must be a Pkcs11Key"):
+            OperationalKey.from_pkcs11(wrong)  # type: ignore[arg-type]
 
 
 WRONG_PIN = """

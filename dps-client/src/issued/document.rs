@@ -15,13 +15,13 @@ const URI: &str = "Key-URI: ";
 const HASH: &str = "Public-Key-SHA256: ";
 
 /// What a file contains.
-pub(super) struct Document {
-    pub(super) key: StoredKey,
-    pub(super) chain: CertificateChain,
+pub(crate) struct Document {
+    pub(crate) key: StoredKey,
+    pub(crate) chain: CertificateChain,
 }
 
 /// The key of a file.
-pub(super) enum StoredKey {
+pub(crate) enum StoredKey {
     Here(OperationalKey),
     /// In a token; the hash of the public key is in hexadecimal digits.
     Token {
@@ -35,7 +35,7 @@ impl Document {
     ///
     /// # Errors
     /// What is wrong with it, without anything of the key.
-    pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         let chain = CertificateChain::from_pem(text).map_err(|error| error.to_string())?;
         if let Some(uri) = value(text, URI) {
             let hash = value(text, HASH).ok_or("it names a key in a token, and not the hash of its public key")?;
@@ -61,7 +61,7 @@ pub(super) fn hash_of(public_key: &[u8]) -> String {
 ///
 /// # Errors
 /// When the public key of a key in a token is not known.
-pub(super) fn identity_file(key: &OperationalKey, chain: &CertificateChain) -> Result<Zeroizing<Vec<u8>>, DpsError> {
+pub(crate) fn identity_file(key: &OperationalKey, chain: &CertificateChain) -> Result<Zeroizing<Vec<u8>>, DpsError> {
     let head = match key_file(key) {
         Some(file) => file,
         #[cfg(feature = "pkcs11")]

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
+#[cfg(fuzzing)]
+pub(crate) use document::{Document, StoredKey, identity_file};
 pub use key::{KeyAlgorithm, OperationalKey};
 pub use store::{IdentityStore, LoadedIdentity, LockedIdentityStore};
 

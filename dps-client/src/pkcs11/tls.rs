@@ -65,7 +65,7 @@ impl X509 {
 pub(crate) fn open_private_key(key: &Pkcs11Key) -> Result<(Arc<dyn SigningKey>, Arc<Worker>), DpsError> {
     let opened = TokenKey::open(key)?;
     if opened.facts.public_key.is_none() {
-        let words = format!("there is no public key beside the private key for {key}, with the same id");
+        let words = format!("the token has no public key with the same id as the private key for {key}");
         return Err(TokenError::new(ErrorCode::Pkcs11NoObject, words).into_error());
     }
     let worker = Arc::clone(&opened.worker);

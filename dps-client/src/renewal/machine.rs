@@ -30,7 +30,7 @@ pub enum OnConflict {
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Publish this.
     Publish { topic: String, payload: String },
     /// Wait for an answer until this time, in milliseconds, and ask again then.
@@ -63,7 +63,7 @@ struct Request<'a> {
 
 /// One renewal. Times are milliseconds of one clock.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     device_id: String,
     /// The certificate request in base64.
     csr: String,
@@ -85,15 +85,15 @@ pub(super) struct Machine {
 
 /// When a renewal must be over, and how long one answer may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// In milliseconds of the machine's clock.
-    pub(super) deadline: u64,
-    pub(super) answer: Duration,
+    pub(crate) deadline: u64,
+    pub(crate) answer: Duration,
 }
 
 impl Machine {
     /// `seed` makes the request ids.
-    pub(super) fn new(device_id: &str, csr: String, on_conflict: OnConflict, limits: Limits, seed: u64) -> Self {
+    pub(crate) fn new(device_id: &str, csr: String, on_conflict: OnConflict, limits: Limits, seed: u64) -> Self {
         Self {
             device_id: device_id.to_owned(),
             csr,
@@ -110,12 +110,12 @@ impl Machine {
         }
     }
 
-    pub(super) fn request_id(&self) -> String {
+    pub(crate) fn request_id(&self) -> String {
         format!("{}-{}", self.prefix, self.requests)
     }
 
     /// Returns what to do next on a connection that is subscribed.
-    pub(super) fn poll(&mut self, now: u64) -> Action {
+    pub(crate) fn poll(&mut self, now: u64) -> Action {
         if !matches!(self.state, State::Finished(_)) && now >= self.deadline {
             self.give_up();
         }
@@ -151,7 +151,7 @@ impl Machine {
     }
 
     /// There is a new connection, which is subscribed.
-    pub(super) fn connected(&mut self, now: u64) {
+    pub(crate) fn connected(&mut self, now: u64) {
         match self.state {
             State::Asked(_) => {
                 // If it was accepted, it has replaced the other one already.
@@ -164,7 +164,7 @@ impl Machine {
     }
 
     /// Handles what the hub published; what answers no request of this renewal changes nothing.
-    pub(super) fn handle(&mut self, now: u64, topic: &str, payload: &[u8]) {
+    pub(crate) fn handle(&mut self, now: u64, topic: &str, payload: &[u8]) {
         let Some(topic) = Topic::parse(topic) else { return };
         let is_current = topic.request_id == self.request_id();
         match (topic.status, &self.state) {
@@ -181,7 +181,7 @@ impl Machine {
     }
 
     /// What came of it, once it is finished.
-    pub(super) fn into_outcome(mut self) -> Result<Vec<Vec<u8>>, DpsError> {
+    pub(crate) fn into_outcome(mut self) -> Result<Vec<Vec<u8>>, DpsError> {
         if !matches!(self.state, State::Finished(_)) {
             self.give_up();
         }

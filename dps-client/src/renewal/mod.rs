@@ -15,7 +15,7 @@ use tokio::time::{timeout, timeout_at};
 use tracing::{debug, info};
 
 pub use machine::OnConflict;
-use machine::{Action, Limits, Machine};
+pub(crate) use machine::{Action, Limits, Machine};
 
 use crate::blocking::CallRuntime;
 use crate::carrier::dialer_for;
@@ -65,7 +65,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 #[must_use]
 pub struct HubRenewal {
     credentials: HubCredentials,
-    framing: Framing,
+    transport: Transport,
     port: Option<u16>,
     roots: Option<Roots>,
     proxy: Option<ProxyChoice>,
@@ -80,7 +80,7 @@ impl HubRenewal {
     pub fn new(credentials: HubCredentials) -> Self {
         Self {
             credentials,
-            framing: Framing::Tcp,
+            transport: Transport::Mqtt,
             port: None,
             roots: None,
             proxy: None,
@@ -93,10 +93,7 @@ impl HubRenewal {
 
     /// Sets MQTT over TLS, or over WebSocket. Default: over TLS. HTTPS is refused by [`issue`](Self::issue).
     pub fn transport(mut self, transport: Transport) -> Self {
-        self.framing = match transport {
-            Transport::MqttWebSocket => Framing::WebSocket,
-            _ => Framing::Tcp,
-        };
+        self.transport = transport;
         self
     }
 
@@ -152,8 +149,9 @@ impl HubRenewal {
     /// # Errors
     /// Refusals by the hub with its [`http_status`](DpsError::http_status) and [`error_code`](DpsError::error_code): `bad-request`,
     /// `conflict`, `throttled`, `service-unavailable` and others; `unauthorized` when it refuses the device; `timeout`;
-    /// `request-too-large` for more than 6 KiB; what prevents a connection, and `invalid-reply`.
+    /// `request-too-large` for more than 6 KiB; `unsupported-by-transport` for HTTPS; what prevents a connection, and `invalid-reply`.
     pub async fn issue(self, request: &[u8]) -> Result<CertificateChain, DpsError> {
+        let framing = self.framing()?;
         let timer = TokioTimer::start();
         let now = tokio::time::Instant::now();
         let deadline = now.checked_add(self.timeout.min(FOREVER)).unwrap_or(now);
@@ -161,7 +159,7 @@ impl HubRenewal {
         let dialer = self.dialer()?;
         let (hub, device_id) = (self.credentials.hub().to_owned(), self.credentials.client_id().to_owned());
         info!(hub, device_id, "certificate renewal begins");
-        let mut run = Run { renewal: self, dialer, machine, timer, deadline, broken: 0, last_error: None };
+        let mut run = Run { renewal: self, framing, dialer, machine, timer, deadline, broken: 0, last_error: None };
         let outcome = Box::pin(run.until_finished()).await;
         let issued = match outcome {
             Ok(()) => run.outcome().and_then(CertificateChain::from_der),
@@ -182,6 +180,18 @@ impl HubRenewal {
     /// As [`issue`](Self::issue); `misuse` when called from within a runtime, whose thread it would block.
     pub fn blocking_issue(self, request: &[u8]) -> Result<CertificateChain, DpsError> {
         CallRuntime::new()?.block_on(self.issue(request))
+    }
+
+    fn framing(&self) -> Result<Framing, DpsError> {
+        match self.transport {
+            Transport::Mqtt => Ok(Framing::Tcp),
+            Transport::MqttWebSocket => Ok(Framing::WebSocket),
+            #[cfg(feature = "http")]
+            Transport::Https => {
+                let message = "a hub renews certificates over MQTT only: use MQTT over TLS or over WebSocket";
+                Err(DpsError::config(ErrorCode::UnsupportedByTransport, message.to_owned()))
+            }
+        }
     }
 
     fn machine(&self, request: &[u8], timer: &TokioTimer) -> Result<Machine, DpsError> {
@@ -218,6 +228,7 @@ impl fmt::Debug for HubRenewal {
 /// One renewal under way.
 struct Run {
     renewal: HubRenewal,
+    framing: Framing,
     dialer: Dialer,
     machine: Machine,
     timer: TokioTimer,
@@ -275,10 +286,10 @@ impl Run {
         let user_name = format!("{hub}/{device_id}/?api-version={API_VERSION}");
         let password = password.as_ref().map(|password| password.expose());
         let login = HubLogin { client_id: device_id, user_name: &user_name, password };
-        let address = (hub, renewal.port.unwrap_or(renewal.framing.default_port()));
+        let address = (hub, renewal.port.unwrap_or(self.framing.default_port()));
         let phase = dps_net::CurrentPhase::default();
         let dialer = self.dialer.clone().phase(phase.clone());
-        let options = MqttOptions::default().framing(renewal.framing);
+        let options = MqttOptions::default().framing(self.framing);
         let limit = self.deadline.min(tokio::time::Instant::now() + renewal.request_timeout.min(FOREVER));
         let opening = Box::pin(HubSession::open(&dialer, &options, address, login, answer::FILTER));
         let stalled = || NetError::timeout(phase.get().unwrap_or(dps_net::Phase::Connect));
@@ -344,7 +355,7 @@ fn is_passing(error: LinkError) -> bool {
     )
 }
 
-/// Why there is no connection to the hub.
+/// Why the hub could not be connected with.
 fn failed(broken: &NetError, verdict: Verdict) -> DpsError {
     let code = broken.kind().code();
     let message = format!("no certificate was issued: {}: {}", code.text(), broken.detail());

@@ -69,10 +69,10 @@ impl CertificateChain {
         Self::checked(certificates)
     }
 
-    /// Takes certificates as DER, each an element, such as those that the service issued.
+    /// Reads certificates as DER, each an element, such as those that the service issued.
     ///
     /// # Errors
-    /// `invalid-client-certificate` when one is damaged, there are none, or there are more than 32.
+    /// `invalid-client-certificate` when one is damaged, and for none or more than 32 of them.
     pub fn from_der(certificates: impl IntoIterator<Item = impl Into<Vec<u8>>>) -> Result<Self, DpsError> {
         let certificates: Vec<Vec<u8>> = certificates.into_iter().take(CERTIFICATES_MAX + 1).map(Into::into).collect();
         if certificates.is_empty() {

@@ -53,7 +53,19 @@ pub fn builder(emulator: &Emulator) -> ProvisioningClientBuilder {
         .seed(1)
 }
 
-/// The same over another transport.
+/// A builder for `dev-01` and a server at this port of this machine that lacks only its credential.
+pub fn builder_to(port: u16, ca_pem: &str) -> ProvisioningClientBuilder {
+    ProvisioningClient::builder()
+        .id_scope("0ne00A1B2C3")
+        .registration_id("dev-01")
+        .endpoint(format!("localhost:{port}"))
+        .roots(Roots::replace_pem(ca_pem.as_bytes()).unwrap())
+        .timeout(Duration::from_secs(20))
+        .proxy(ProxyChoice::Direct)
+        .seed(1)
+}
+
+/// A [`builder`] over another transport.
 pub fn builder_over(transport: Transport, emulator: &Emulator) -> ProvisioningClientBuilder {
     let endpoint = match transport {
         Transport::Mqtt => emulator.mqtt_endpoint().unwrap(),

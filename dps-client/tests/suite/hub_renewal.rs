@@ -201,5 +201,7 @@ async fn renewal_that_cannot_work_fails_before_it_connects() {
     let before = site.emulator.with_service(|service| service.counters());
     let error = site.renewal(Transport::Mqtt).issue(&[0; 6 * 1024 + 1]).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::RequestTooLarge);
+    let error = site.renewal(Transport::Https).issue(&site.request()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::UnsupportedByTransport);
     assert_eq!(site.emulator.with_service(|service| service.counters()), before);
 }

@@ -22,6 +22,13 @@ fn issue(request: Vec<u8>) -> CertificateChain {
     CertificateChain::from_der([leaf.der().to_vec(), root_der]).unwrap()
 }
 
+/// An identity that was issued for ten days.
+pub(crate) fn issued_identity(id: &str) -> IssuedIdentity {
+    let key = OperationalKey::generate(KeyAlgorithm::EcP256).unwrap();
+    let chain = issue(key.certificate_request(&id.parse().unwrap()).unwrap());
+    accept(&key, &chain, id, SystemTime::now()).unwrap()
+}
+
 fn accept(
     key: &OperationalKey,
     chain: &CertificateChain,

@@ -186,3 +186,17 @@ async fn certificate_request_without_a_policy_in_a_lookup_or_without_content_is_
     let error = client.register().await.unwrap_err();
     assert_eq!((error.code(), error.error_code()), (ErrorCode::BadRequest, Some(400_000)));
 }
+
+#[tokio::test]
+async fn device_whose_clock_stays_behind_is_told_so() {
+    let world = World::new().await;
+    let (identity, _) = world.provision(Transport::Https).await;
+    world.emulator.advance_clock(60 * DAY).unwrap();
+    // By the device's clock nothing has happened.
+    assert_eq!(identity.state_at(world.now()), IssuedState::Valid);
+    let client = world.client(Transport::Https).symmetric_key(device_key()).build().unwrap();
+    let error = client.register().await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unauthorized);
+    assert_eq!(error.clock_skew_seconds().map(|skew| (skew + 43_200) / 86_400), Some(60), "{}", error.report());
+    assert!(error.report().to_string().contains("clock"), "{}", error.report());
+}

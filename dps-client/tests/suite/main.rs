@@ -4,6 +4,8 @@ mod api_versions;
 mod common;
 mod config;
 mod endless;
+mod fallback;
+mod fallback_order;
 mod hub;
 mod hub_renewal;
 mod issued;

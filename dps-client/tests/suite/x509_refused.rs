@@ -193,6 +193,26 @@ async fn connection_reset_twice_after_the_certificate_names_it_first() {
     }
 }
 
+#[tokio::test]
+async fn connection_reset_after_the_certificate_is_not_followed_by_the_next_credential() {
+    let mut runs = JoinSet::new();
+    for version in [&TLS12, &TLS13] {
+        let server = Server::start(version, None).await;
+        for transport in TRANSPORTS {
+            let builder = server.builder(transport).fallback(crate::common::device_key());
+            runs.spawn(refused(builder.timeout(Duration::from_secs(3))));
+        }
+    }
+    for reset in runs.join_all().await {
+        assert_eq!(reset.code(), ErrorCode::ConnectionCut, "{reset:?}");
+        assert_eq!(
+            reset.refused_credentials(),
+            [],
+            "the refusal may be lost, or somebody on the way cut the connection"
+        );
+    }
+}
+
 /// A server that does not ask for a certificate, and resets every connection.
 async fn resetting() -> (u16, String) {
     let tls = SelfSigned::new();

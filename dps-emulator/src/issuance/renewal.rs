@@ -50,7 +50,7 @@ struct Operation {
     expires_ms: u64,
     /// The same on the wall clock, as devices are told.
     expires_utc: String,
-    /// The chain, or why there is none, once the answer was made: every delivery has the same one.
+    /// The chain or the refusal, once the answer was made: every delivery has the same one.
     outcome: Option<Result<Vec<String>, RefusalReason>>,
 }
 

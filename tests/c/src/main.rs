@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "a program for the terminal")]
 
 mod certificates;
+mod issuing;
 mod profiles;
 
 use std::error::Error;
@@ -66,6 +67,7 @@ async fn run() -> Result<ExitCode, Box<dyn Error>> {
     certificates::enroll(&emulator, folder.path())?;
     command.env("DPS_TEST_CERTIFICATES", folder.path());
     enroll_tpm(&emulator)?;
+    issuing::start(&mut command, folder.path()).await.map_err(|error| -> Box<dyn Error> { error })?;
     let passwords = folder.path().join("hub-passwords");
     command.env("DPS_TEST_HUB_PASSWORDS", &passwords);
     // The system accepts connections to the silent port, and nothing answers them.

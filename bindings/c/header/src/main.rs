@@ -49,16 +49,23 @@ const HOSTED: &[Section] = &[
         file: "hosted/progress.rs",
         include: &["dps_progress_kind", "dps_progress", "dps_progress_function"],
     },
+    Section { title: "Hosted: errors", file: "hosted/error.rs", include: &[] },
+    Section {
+        title: "Hosted: issued certificates",
+        file: "hosted/issued.rs",
+        include: &["dps_key_algorithm", "dps_issued_state"],
+    },
     Section {
         title: "Hosted: the configuration of a call",
         file: "hosted/config.rs",
         include: &["dps_transport", "dps_clock_function", "dps_client_config"],
     },
+    Section { title: "Hosted: renewal at the hub", file: "hosted/renewal.rs", include: &["dps_hub_renewal"] },
     Section { title: "Hosted: sizes of objects and structs", file: "hosted/sized.rs", include: &[] },
     Section { title: "Hosted: assignments", file: "hosted/assignment.rs", include: &[] },
-    Section { title: "Hosted: errors", file: "hosted/error.rs", include: &[] },
     Section { title: "Hosted: the calls", file: "hosted/client.rs", include: &[] },
     Section { title: "Hosted: passwords for the hub", file: "hosted/hub.rs", include: &[] },
+    Section { title: "Hosted: the directory of an issued identity", file: "hosted/store.rs", include: &[] },
 ];
 
 /// The numbers of results follow their type.

@@ -2,11 +2,13 @@
 
 use core::ffi::c_char;
 use std::ffi::CString;
+use std::ptr;
 
 use dps_client::{Assignment, ConnectionProfile, RegistrationRecord};
 use zeroize::Zeroize;
 
 use crate::api_version::dps_connection_profile;
+use crate::hosted::issued::dps_certificate_chain;
 use crate::outcome::{self, dps_status};
 
 /// The hub that a device was assigned to, or its registration record. Free it with `dps_assignment_free`. All strings end
@@ -19,6 +21,7 @@ pub struct dps_assignment {
     operation_id: CString,
     payload: CString,
     connection_string: CString,
+    issued_chain: Option<dps_certificate_chain>,
     profile: dps_connection_profile,
     profile_word: CString,
 }
@@ -34,6 +37,7 @@ impl dps_assignment {
             operation_id: c_text(found.operation_id()),
             payload: c_text(found.payload()),
             connection_string: c_text(connection_string.as_ref().map(|secret| secret.expose())),
+            issued_chain: dps_certificate_chain::new(found.issued_chain().to_vec()),
             profile: number(found.connection_profile()),
             profile_word: c_text(found.connection_profile().word()),
         }
@@ -48,6 +52,7 @@ impl dps_assignment {
             operation_id: CString::default(),
             payload: c_text(found.payload.as_deref()),
             connection_string: CString::default(),
+            issued_chain: None,
             profile: number(&found.connection_profile),
             profile_word: c_text(found.connection_profile.word()),
         }
@@ -131,6 +136,18 @@ pub unsafe extern "C" fn dps_assignment_payload(assignment: *const dps_assignmen
 pub unsafe extern "C" fn dps_assignment_connection_string(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.connection_string) }
+}
+
+/// Returns the certificates that were issued for `certificate_request` of the configuration; null if there was no request, or the
+/// API version has no issuance. They are as the service sent them: `dps_issued_identity_accept` checks them. The chain lives as
+/// long as the assignment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_issued_chain(
+    assignment: *const dps_assignment,
+) -> *const dps_certificate_chain {
+    // SAFETY: as the caller promises.
+    let chain = unsafe { assignment.as_ref() }.and_then(|assignment| assignment.issued_chain.as_ref());
+    chain.map_or(ptr::null(), ptr::from_ref)
 }
 
 /// Returns which protocol the hub speaks: `DPS_CONNECTION_PROFILE_NOT_REPORTED` unless the API version of the configuration

@@ -1,19 +1,19 @@
 //! The blocking calls: the client's future runs on a runtime that exists for the duration of the call.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use dps_client::{CallRuntime, DpsError, ErrorCode, ProvisioningClient, ResumeToken, Verdict};
+use dps_client::{CallRuntime, ErrorCode, ProvisioningClient, ResumeToken, Verdict};
 
 use crate::hosted::assignment::dps_assignment;
+use crate::hosted::attempt::attempt_for;
 use crate::hosted::cancel::{Signal, dps_cancel_token};
 use crate::hosted::config::dps_client_config;
 use crate::hosted::error::dps_error;
 use crate::hosted::log::{Log, dps_log_level};
+use crate::hosted::options::Checked;
 use crate::input::input;
-use crate::memory::output;
-use crate::result::{DPS_OK, Refused, done, dps_result, number};
+use crate::result::{Refused, done, dps_result};
 
 /// Registers a device. Blocks until the device is assigned, the registration fails, or `timeout_ms` has passed. Several
 /// threads can call it at the same time.
@@ -62,46 +62,26 @@ pub unsafe extern "C" fn dps_client_lookup(
 
 /// # Safety
 /// As required of the caller of the exported functions.
-pub(super) unsafe fn call<T>(
+pub(super) unsafe fn call<T, E: Into<Box<dps_error>>>(
     config: *const dps_client_config,
     result: *mut *mut T,
     error: *mut *mut dps_error,
-    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<T, DpsError>,
+    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<T, E>,
 ) -> dps_result {
     // SAFETY: promised on.
-    let (config, place) = match unsafe { (input(config), output(result)) } {
-        (Ok(config), Ok(place)) => (config, place),
-        _ => return done(Err(Refused::ARGUMENT)),
-    };
+    let Ok(config) = (unsafe { input(config) }) else { return done(Err(Refused::ARGUMENT)) };
     #[cfg(unix)]
     let _held = crate::hosted::sigpipe::Held::new();
-    // A panic may not go on into C.
-    let answer = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: promised on.
-        unsafe { answer(&config, ask) }
-    }));
-    let failed = match answer {
-        Ok(Ok(found)) => {
-            place.write(Box::into_raw(Box::new(found)));
-            return DPS_OK;
-        }
-        Ok(Err(failed)) => failed,
-        Err(_) => dps_error::new(ErrorCode::Internal, Verdict::Never, "the library has failed; please report it"),
-    };
-    let code = number(failed.code());
-    // SAFETY: required above; null means that there is no token.
-    if let Ok(place) = unsafe { output(error) } {
-        place.write(Box::into_raw(failed));
-    }
-    code
+    // SAFETY: promised on.
+    unsafe { attempt_for(result, error, || answer(&config, ask)) }
 }
 
 /// # Safety
 /// The pointers in the configuration are valid, as required of the caller.
-unsafe fn answer<T>(
+unsafe fn answer<T, E: Into<Box<dps_error>>>(
     config: &dps_client_config,
-    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<T, DpsError>,
-) -> Result<T, Box<dps_error>> {
+    ask: impl AsyncFn(&ProvisioningClient, Option<&ResumeToken>) -> Result<T, E>,
+) -> Checked<T> {
     // SAFETY: promised on.
     let cancel = unsafe { dps_cancel_token::signal(config.cancel) };
     let run = || {
@@ -119,15 +99,15 @@ unsafe fn answer<T>(
     }
 }
 
-async fn unless_cancelled<T>(
+async fn unless_cancelled<T, E: Into<Box<dps_error>>>(
     cancel: Option<Arc<Signal>>,
-    answer: impl Future<Output = Result<T, DpsError>>,
-) -> Result<T, Box<dps_error>> {
-    let Some(signal) = cancel else { return Ok(answer.await?) };
+    answer: impl Future<Output = Result<T, E>>,
+) -> Checked<T> {
+    let Some(signal) = cancel else { return answer.await.map_err(Into::into) };
     tokio::select! {
         biased;
         () = signal.cancelled() => Err(cancelled()),
-        answer = answer => Ok(answer?),
+        answer = answer => answer.map_err(Into::into),
     }
 }
 

@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 
 use crate::hosted::cancel::dps_cancel_token;
+use crate::hosted::issued::dps_issued_identity;
 use crate::hosted::log::dps_log_function;
 use crate::hosted::progress::dps_progress_function;
 use crate::input::Input;
@@ -146,6 +147,13 @@ pub struct dps_client_config {
     pub tpm_owner_password_file: dps_span,
     /// Where the TPM keeps the key for the hub, as an offset to 0x81000000 like IoT Edge's `auth_key_index`. Default: 0x100.
     pub tpm_auth_key_index: u32,
+    /// A certificate request, as `dps_operational_key_write_request` writes it, that is sent with the registration; the service
+    /// issues a chain for it, if the enrollment names a certificate policy: `dps_assignment_issued_chain`. The default API version is
+    /// then 2026-11-01, which has certificate requests.
+    pub certificate_request: dps_span,
+    /// An identity that the service issued. One of the credentials, such as for `dps_client_renew_at_hub`; the service accepts it
+    /// if an enrollment does. Its registration id is the default then.
+    pub issued_identity: *const dps_issued_identity,
     /// Whether to ask which protocol the hub speaks (`dps_assignment_connection_profile`). `DPS_ERROR_INVALID_OPTION` with an
     /// `api_version` that does not report it.
     pub connection_profile: bool,

@@ -7,10 +7,10 @@ use crate::hosted::options::{Checked, option, refused, unusable};
 
 /// A key in a token.
 #[cfg(feature = "pkcs11")]
-type TokenKey = dps_client::Pkcs11Key;
+pub(super) type TokenKey = dps_client::Pkcs11Key;
 /// A build without tokens has no such key.
 #[cfg(not(feature = "pkcs11"))]
-type TokenKey = std::convert::Infallible;
+pub(super) type TokenKey = std::convert::Infallible;
 
 impl dps_client_config {
     /// Sets the device's certificate or its key in a token, if there is one.
@@ -40,6 +40,18 @@ impl dps_client_config {
             }
             (None, Some(token), None) => Ok(with_token(builder, token)),
             (Some(certificate), Some(token), None) => Ok(builder.x509(from_token(certificate, &token)?)),
+        }
+    }
+
+    /// Sets the issued identity, if there is one.
+    ///
+    /// # Safety
+    /// As [`dps_client_config::client`].
+    pub(super) unsafe fn issued(&self, builder: Builder) -> Builder {
+        // SAFETY: promised on; null means that there is none.
+        match unsafe { self.issued_identity.as_ref() } {
+            Some(issued) => builder.x509(issued.identity().x509().clone()),
+            None => builder,
         }
     }
 
@@ -78,7 +90,7 @@ impl dps_client_config {
             let problem = |name| invalid(&format!("{name} is set without pkcs11_uri"));
             return alone.map_or(Ok(None), |name| Err(problem(name)));
         };
-        parse_token_key(uri, module, pin).map(Some)
+        token_key(uri, module, pin).map(Some)
     }
 }
 
@@ -97,7 +109,7 @@ fn from_files(certificate: &str, key: &str, passphrase: Option<&str>) -> Checked
 }
 
 #[cfg(feature = "pkcs11")]
-fn parse_token_key(uri: &str, module: Option<&str>, pin: Option<&str>) -> Checked<TokenKey> {
+pub(super) fn token_key(uri: &str, module: Option<&str>, pin: Option<&str>) -> Checked<TokenKey> {
     let key = TokenKey::from_uri(uri).map_err(unusable)?;
     let key = module.map_or(key.clone(), |path| key.module(path));
     Ok(pin.map_or(key.clone(), |path| key.pin_file(path)))
@@ -115,10 +127,8 @@ fn from_token(certificate: &str, token: &TokenKey) -> Checked<X509> {
 }
 
 #[cfg(not(feature = "pkcs11"))]
-fn parse_token_key(_: &str, _: Option<&str>, _: Option<&str>) -> Checked<TokenKey> {
-    Err(invalid(
-        "pkcs11_uri is set, but this library was built without keys in tokens: build it with its feature pkcs11",
-    ))
+pub(super) fn token_key(_: &str, _: Option<&str>, _: Option<&str>) -> Checked<TokenKey> {
+    Err(invalid("a key in a token is named, but this library was built without them: build it with its feature pkcs11"))
 }
 
 #[cfg(not(feature = "pkcs11"))]

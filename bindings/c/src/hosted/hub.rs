@@ -5,7 +5,8 @@ use std::ffi::CString;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dps_client::{
-    ConnectionProfile, DpsError, ErrorCode, HubPassword, ProvisioningClient, ResumeToken, StoredAssignment,
+    ConnectionProfile, DpsError, ErrorCode, HubCredentials, HubPassword, ProvisioningClient, ResumeToken,
+    StoredAssignment,
 };
 use dps_core::ConfigError;
 use zeroize::Zeroize;
@@ -64,11 +65,7 @@ pub unsafe extern "C" fn dps_client_hub_password(
         return done(Err(Refused::ARGUMENT));
     };
     let sign = async |client: &ProvisioningClient, _: Option<&ResumeToken>| {
-        let (id_scope, registration_id) = (client.id_scope().clone(), client.registration_id().clone());
-        let mut stored = StoredAssignment::new(id_scope, registration_id, hub, device_id);
-        stored.connection_profile = profile.clone();
-        let mismatch = || DpsError::from(ConfigError::OperationMismatch);
-        let mut credentials = client.hub_credentials(&stored)?.ok_or_else(mismatch)?;
+        let mut credentials = credentials_at(client, hub, device_id, &profile)?;
         if life_s > 0 {
             credentials = credentials.password_life(Duration::from_secs(life_s.into()));
         }
@@ -76,6 +73,19 @@ pub unsafe extern "C" fn dps_client_hub_password(
     };
     // SAFETY: as the caller promises.
     unsafe { call(config, password, error, sign) }
+}
+
+/// Returns what the client's device signs in to this hub with.
+pub(super) fn credentials_at(
+    client: &ProvisioningClient,
+    hub: &str,
+    device_id: &str,
+    profile: &ConnectionProfile,
+) -> Result<HubCredentials, DpsError> {
+    let (id_scope, registration_id) = (client.id_scope().clone(), client.registration_id().clone());
+    let mut stored = StoredAssignment::new(id_scope, registration_id, hub, device_id);
+    stored.connection_profile = profile.clone();
+    client.hub_credentials(&stored)?.ok_or_else(|| ConfigError::OperationMismatch.into())
 }
 
 /// # Safety
@@ -89,7 +99,7 @@ unsafe fn text<'a>(span: dps_span) -> Result<&'a str, ErrorCode> {
 
 /// # Safety
 /// The span is valid.
-unsafe fn word(span: dps_span) -> Result<ConnectionProfile, ErrorCode> {
+pub(super) unsafe fn word(span: dps_span) -> Result<ConnectionProfile, ErrorCode> {
     if span.len == 0 {
         return Ok(ConnectionProfile::NotReported);
     }

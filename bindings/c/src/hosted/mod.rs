@@ -4,15 +4,19 @@
 //! left afterwards, unless a resolver or a token blocks it, and nothing is global but constant tables and tokens' modules.
 
 pub mod assignment;
+mod attempt;
 pub mod cancel;
 pub mod client;
 pub mod config;
 mod credential;
 pub mod error;
 pub mod hub;
+pub mod issued;
 pub mod log;
 mod options;
 pub mod progress;
+pub mod renewal;
 #[cfg(unix)]
 mod sigpipe;
 pub mod sized;
+pub mod store;

@@ -74,7 +74,7 @@ pub(super) unsafe fn option<'a>(name: &str, span: dps_span) -> Checked<Option<&'
 ///
 /// # Safety
 /// The span is valid for `'a`.
-unsafe fn given<'a>(name: &str, span: dps_span) -> Checked<&'a [u8]> {
+pub(super) unsafe fn given<'a>(name: &str, span: dps_span) -> Checked<&'a [u8]> {
     // SAFETY: promised on.
     unsafe { bytes(span) }.map_err(|_| {
         let what = if span.ptr.is_null() { "a null pointer" } else { "a span" };
@@ -109,15 +109,18 @@ impl dps_client_config {
         builder.build().map_err(Box::from)
     }
 
+    pub(super) fn transport(&self) -> Checked<Transport> {
+        match self.transport {
+            HTTPS => Ok(Transport::Https),
+            MQTT => Ok(Transport::Mqtt),
+            MQTT_WEBSOCKET => Ok(Transport::MqttWebSocket),
+            other => Err(refused(ErrorCode::InvalidOption, format!("unknown transport {other}"))),
+        }
+    }
+
     fn numbers(&self, builder: Builder) -> Checked<Builder> {
-        let transport = match self.transport {
-            HTTPS => Transport::Https,
-            MQTT => Transport::Mqtt,
-            MQTT_WEBSOCKET => Transport::MqttWebSocket,
-            other => return Err(refused(ErrorCode::InvalidOption, format!("unknown transport {other}"))),
-        };
         let mut builder = builder
-            .transport(transport)
+            .transport(self.transport()?)
             .pipelined(self.pipelined)
             .correct_clock(self.correct_clock)
             .connection_profile(self.connection_profile);
@@ -175,7 +178,12 @@ impl dps_client_config {
             builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
         // SAFETY: promised on.
-        unsafe { self.tpm(self.certificate_or_token(builder)?) }
+        let request = unsafe { given("certificate_request", self.certificate_request)? };
+        if !request.is_empty() {
+            builder = builder.certificate_request(request);
+        }
+        // SAFETY: promised on.
+        unsafe { self.tpm(self.issued(self.certificate_or_token(builder)?)) }
     }
 
     /// Returns the operation to continue, if there is one.
@@ -190,7 +198,7 @@ impl dps_client_config {
 
     /// # Safety
     /// As [`dps_client_config::client`].
-    unsafe fn roots(&self) -> Checked<Roots> {
+    pub(super) unsafe fn roots(&self) -> Checked<Roots> {
         let parse = |what: &str, pem: &[u8]| {
             let roots = if self.ca_added { Roots::add_pem(pem) } else { Roots::replace_pem(pem) };
             roots.map_err(|error| refused(ErrorCode::InvalidCertificate, format!("{what}: {error}")))
@@ -211,7 +219,7 @@ impl dps_client_config {
 
     /// # Safety
     /// As [`dps_client_config::client`].
-    unsafe fn proxy(&self) -> Checked<ProxyChoice> {
+    pub(super) unsafe fn proxy(&self) -> Checked<ProxyChoice> {
         // SAFETY: promised on.
         let (url, password) = unsafe { (option("proxy", self.proxy)?, option("proxy_password", self.proxy_password)?) };
         let unusable = |error: ProxyError| refused(ErrorCode::InvalidOption, error);

@@ -5,6 +5,7 @@ use core::ffi::c_void;
 
 use crate::config::dps_config;
 use crate::hosted::config::dps_client_config;
+use crate::hosted::renewal::dps_hub_renewal;
 use crate::input::set_to_zero;
 use crate::issuance::{
     dps_certificate_request, dps_certificate_request_init, dps_certificate_request_init_reader,
@@ -166,6 +167,13 @@ pub unsafe extern "C" fn dps_config_default_sized(size: usize, config: *mut dps_
 pub unsafe extern "C" fn dps_client_config_default_sized(size: usize, config: *mut dps_client_config) -> dps_result {
     // SAFETY: as the caller promises.
     done(unsafe { set_to_zero(config, size) })
+}
+
+/// `dps_hub_renewal_default` for a `dps_hub_renewal` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_hub_renewal_default_sized(size: usize, renewal: *mut dps_hub_renewal) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { set_to_zero(renewal, size) })
 }
 
 /// `dps_certificate_request_init` for a `dps_certificate_request` of `size` bytes.

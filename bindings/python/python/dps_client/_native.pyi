@@ -1,8 +1,9 @@
 """The native part of the package. `dps_client` exports what applications use."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, Protocol, final, type_check_only
 
 from typing_extensions import Self, disjoint_base
@@ -18,6 +19,11 @@ __all__ = [
     "GroupKey",
     "HubCredentials",
     "HubPassword",
+    "HubRenewal",
+    "IdentityStore",
+    "IssuedIdentity",
+    "LoadedIdentity",
+    "OperationalKey",
     "Pkcs11Key",
     "Progress",
     "RegistrationRecord",
@@ -233,6 +239,235 @@ class TpmIdentity:
         """The endorsement key (TPM2B_PUBLIC) as base64."""
 
 @final
+class OperationalKey:
+    """The private key that a device uses with an issued certificate.
+
+    It is another key than the one that the device registers with: it is made on the device, and only a certificate
+    request for it leaves the device. It does not appear in repr or in a traceback, and cannot be pickled.
+
+    >>> OperationalKey.generate().certificate_request("dev-01")[:1]
+    b'0'
+    """
+
+    @staticmethod
+    def generate(algorithm: Literal["ec-p256", "ec-p384", "rsa-2048"] = "ec-p256") -> OperationalKey:
+        """Makes a new key: "ec-p256", "ec-p384" or "rsa-2048"."""
+
+    @staticmethod
+    def from_pem(key: str | bytes | Secret) -> OperationalKey:
+        """Reads a key: PKCS#8, SEC1 or PKCS#1, as PEM or DER, not encrypted.
+
+        Raises ConfigurationError if it cannot be used.
+        """
+
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> OperationalKey:
+        """Reads a file with a key, as from_pem does.
+
+        Raises ConfigurationError if it cannot be used, and a FileError if the file cannot be read.
+        """
+
+    @staticmethod
+    def from_pkcs11(key: Pkcs11Key) -> OperationalKey:
+        """Uses a private key that is in a PKCS#11 token already: EC P-256, EC P-384, or RSA from 2048 bits.
+
+        It opens the token and reads the public key, which can take 30 seconds; Ctrl-C is handled afterwards. Raises
+        DpsError if the token or the key cannot be used.
+        """
+
+    def certificate_request(self, registration_id: str) -> bytes:
+        """Returns a certificate request (PKCS #10, RFC 2986) as DER, whose common name is the registration id.
+
+        It is for the client's argument certificate_request, or for HubRenewal.issue. A key in a token signs it there.
+        """
+
+@final
+class IssuedIdentity:
+    """A key, and the certificate chain that the service issued for it.
+
+    accept() returns one, and IdentityStore.load().
+    """
+
+    @staticmethod
+    def accept(
+        key: OperationalKey, chain: Iterable[bytes], registration_id: str, *, now: float | datetime | None
+    ) -> IssuedIdentity:
+        """Checks a chain that was issued, such as Assignment.issued_chain, and returns it with its key.
+
+        It must be for this key and this registration id, its certificates must fit together, and they must be valid
+        now. now is in seconds since 1970 or a datetime with a time zone; None if the time is not known, which is not
+        checked then.
+
+        Raises DpsError otherwise: its name is "client-key-mismatch", "common-name-mismatch",
+        "client-certificate-expired" or "invalid-client-certificate". An identity that was stored before is still
+        usable.
+        """
+
+    @property
+    def x509(self) -> X509:
+        """The certificate with its key: a credential for the argument attestation of a client, and for the hub."""
+
+    @property
+    def chain(self) -> list[bytes]:
+        """The certificates as DER, the device's own first."""
+
+    @property
+    def key(self) -> OperationalKey:
+        """The key."""
+
+    @property
+    def registration_id(self) -> str:
+        """The registration id, which is the common name of the certificate."""
+
+    @property
+    def not_before(self) -> datetime:
+        """The first moment of its validity, in UTC."""
+
+    @property
+    def not_after(self) -> datetime:
+        """The last moment of its validity, in UTC."""
+
+    @property
+    def renew_at(self) -> datetime:
+        """When to renew it, in UTC: after 75 to 80 % of its life.
+
+        Which moment it is follows from the certificate, so that it stays the same over restarts and differs between
+        the devices of a fleet.
+        """
+
+    def state_at(self, now: float | datetime) -> Literal["notYetValid", "valid", "renewalDue", "expired"]:
+        """Returns what the time means for it: "notYetValid", "valid", "renewalDue" or "expired".
+
+        now is in seconds since 1970 or a datetime with a time zone.
+        """
+
+    def is_valid_at(self, now: float | datetime) -> bool:
+        """Returns whether it can be used: it is "valid" or "renewalDue".
+
+        Otherwise the device registers with its bootstrap credential. now is as for state_at.
+        """
+
+@final
+class LoadedIdentity:
+    """What IdentityStore.load() found."""
+
+    @property
+    def identity(self) -> IssuedIdentity | None:
+        """The identity, which may have expired; None if nothing usable is stored."""
+
+    @property
+    def set_aside(self) -> Path | None:
+        """Where a file is now that contained no identity, or a key and chain that do not fit; else None."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with that file; None if there was none."""
+
+@final
+class IdentityStore:
+    """The directory that keeps one device's issued identity over restarts, locked for this process until it is closed.
+
+    identity.pem is the truth: key and chain in one file, which is written whole or not at all. key.pem and chain.pem
+    are copies for programs that read them separately, written after it and repaired by load(). A program that requires
+    key and chain to fit at every moment reads identity.pem. Files with the key have the mode 0600.
+
+    directory must exist. registration_id tells whose identity it is: that of another device is refused instead of used
+    or replaced. pkcs11_key is the key in a token, with its module and PIN, which are not stored; an identity whose key
+    is in a token cannot be loaded without it.
+
+    Creating it raises a FileError if another process has locked the directory, or the lock cannot be created. It is a
+    context manager, which closes it.
+    """
+
+    def __new__(
+        cls,
+        directory: str | PathLike[str],
+        *,
+        registration_id: str | None = None,
+        pkcs11_key: Pkcs11Key | None = None,
+    ) -> Self: ...
+    @property
+    def directory(self) -> Path:
+        """The directory."""
+
+    def load(self) -> LoadedIdentity:
+        """Reads the stored identity, and repairs the copies of its key and chain.
+
+        A file that cannot be used is renamed, so that a new identity can be stored and the old one examined. With a
+        key in a token, it opens the token, which can take 30 seconds; Ctrl-C is handled afterwards.
+
+        Raises a FileError if the file cannot be read, and DpsError if it is another device's, or if its key is in a
+        token and cannot be used.
+        """
+
+    def save(self, identity: IssuedIdentity) -> None:
+        """Stores an identity: the old one or the new one is there afterwards, whatever happens. The copies follow.
+
+        Raises a FileError if a file cannot be written; the identity itself may be stored already, and load() returns
+        which one is. Raises DpsError if it is another device's.
+        """
+
+    def clear(self) -> None:
+        """Removes the identity and its copies, if there are any."""
+
+    def close(self) -> None:
+        """Releases the lock. A second call has no effect."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_unused: object) -> None: ...
+
+@final
+class HubRenewal:
+    """Renews an issued certificate at the device's hub, over MQTT 3.1.1.
+
+    The device signs in with credentials: with the certificate that it has, or with any other credential of it. It sends
+    a certificate request for a new key; the hub accepts it and issues the chain later. A connection that breaks in
+    between is made again, and the request goes on. The new certificate is used from the next connection on; the old one
+    stays valid until it expires.
+
+    A hub lets a device have one connection: what the application has open to the same hub is closed by this one. Hubs
+    with the profile mqttV5 offer no renewal; register again there. It is a preview of the service (hub API version
+    2025-08-01-preview).
+
+    credentials: those of ProvisioningClient.hub_credentials or Assignment.hub_credentials.
+    transport: "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "mqtt". port: another port.
+    address: the hub's IP address, instead of what its name resolves to; for tests and private networks.
+    ca_file, ca_pem, keep_platform_roots, proxy: as for a client.
+    timeout: the time that the renewal may take in all. Default: 2 minutes. A hub that is in trouble asks for waits of
+    up to 5 minutes. request_timeout: the time that a connection, or the first answer, may take. Default: 30 seconds.
+    replace_active: whether to replace another certificate request of the device that is active at its hub (default),
+    since its key may have been lost in a restart; otherwise issue() ends with "conflict".
+    """
+
+    def __new__(
+        cls,
+        credentials: HubCredentials,
+        *,
+        transport: Literal["mqtt", "mqtt-ws"] | None = None,
+        port: int | None = None,
+        address: str | None = None,
+        ca_file: str | PathLike[str] | None = None,
+        ca_pem: str | bytes | None = None,
+        keep_platform_roots: bool | None = None,
+        proxy: str | Literal[False] | None = None,
+        timeout: float | timedelta | None = None,
+        request_timeout: float | timedelta | None = None,
+        replace_active: bool | None = None,
+    ) -> Self: ...
+    def issue(self, request: bytes) -> list[bytes]:
+        """Sends a certificate request and waits for the chain: certificates as DER, the device's own first.
+
+        request is that of OperationalKey.certificate_request, for a new key. The chain is not checked: see
+        IssuedIdentity.accept. Ctrl-C ends it immediately, and leaves a request that was accepted active at the hub.
+
+        Raises DpsError: a refusal by the hub with its http_status and error_code, such as "bad-request", "conflict" or
+        "throttled"; "unauthorized" if it refuses the device; what prevents a connection; or the timeout.
+        """
+
+    def issue_async(self, request: bytes) -> Awaitable[list[bytes]]:
+        """The same as an awaitable. Canceling its task ends it immediately."""
+
+@final
 class CertificateAuthority:
     """A certification authority for tests, with its key in memory.
 
@@ -315,8 +550,8 @@ class Progress:
     """The next step of a registration."""
 
     @property
-    def step(self) -> Literal["signing", "sending", "waiting"]:
-        """ "signing", "sending" or "waiting"."""
+    def step(self) -> Literal["signing", "sending", "waiting", "switching"]:
+        """ "signing", "sending", "waiting", or "switching" to the next credential of fallback."""
 
     @property
     def call(self) -> Literal["register", "status", "lookup"] | None:
@@ -331,6 +566,16 @@ class Progress:
         """While waiting for an operation: the token with which a restarted device resumes instead of registering again;
         else None. It contains no secrets.
         """
+
+    @property
+    def refused_credential(self) -> tuple[int, str] | None:
+        """While switching: the credential that the service refused, as its index, from 0 for attestation, and its kind,
+        such as "symmetricKey" or "x509"; else None.
+        """
+
+    @property
+    def next_credential(self) -> tuple[int, str] | None:
+        """While switching: the credential that is tried now, in the same form; else None."""
 
 @final
 class Assignment:
@@ -361,6 +606,10 @@ class Assignment:
         """The operation id; None if the service assigned the hub in its first reply."""
 
     @property
+    def credential_index(self) -> int:
+        """Which credential the service accepted: 0 for the client's attestation, 1 and more for its fallback."""
+
+    @property
     def connection_profile(self) -> str | None:
         """The protocol that the hub speaks: "classic" (MQTT 3.1.1) or "mqttV5"; the service can add values.
 
@@ -370,6 +619,14 @@ class Assignment:
     @property
     def payload(self) -> dict[str, Any] | None:
         """The payload that the service's allocation webhook returned: a new dict for each access, or None."""
+
+    @property
+    def issued_chain(self) -> list[bytes]:
+        """The certificates that were issued for the client's certificate_request, as DER, the device's own first.
+
+        Empty without a request, or if the API version has no issuance. They are as the service sent them:
+        IssuedIdentity.accept checks them.
+        """
 
     @property
     def elapsed(self) -> timedelta:
@@ -494,6 +751,10 @@ class Client:
     registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
     or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
     attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key or a Tpm.
+    fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by status
+    401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (by two of them
+    under TLS 1.2). They are never tried after another failure, such as a timeout, and share the timeout. The credential
+    that was accepted is tried first the next time.
     transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
     ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -511,6 +772,8 @@ class Client:
     keep_alive: the keep-alive of MQTT, in whole seconds.
     pipelined: over MQTT, whether to send everything in one flight, which saves two round trips.
     payload: a dict for the service's allocation webhook.
+    certificate_request: a request for an issued certificate, as OperationalKey.certificate_request returns it. The
+    default API version is then 2026-11-01, which has them.
     reply_limit: the largest reply that is accepted, in bytes. Default: 96 KiB, the service's own limit.
     seed: the seed of the jitter, for reproducible tests. Default: random.
     connection_profile: whether to ask which protocol the hub speaks: Assignment.connection_profile.
@@ -548,11 +811,31 @@ class Client:
         on_progress: Callable[[Progress], object] | None = None,
         service_time_port: int | None = None,
         clock: Callable[[], float | datetime | None] | None = None,
+        certificate_request: bytes | None = None,
         connection_profile: bool | None = None,
+        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | Pkcs11Key | Tpm] | None = None,
     ) -> Self: ...
     @property
     def registration_id(self) -> str:
         """The registration id."""
+
+    def hub_credentials(
+        self,
+        *,
+        hub: str,
+        device_id: str,
+        connection_profile: str | None = None,
+        credential_index: int | None = None,
+        password_life: float | timedelta | None = None,
+    ) -> HubCredentials:
+        """Returns the credentials of the device at a hub that it was assigned to earlier; nothing is sent.
+
+        hub, device_id, connection_profile and credential_index are those of an Assignment; connection_profile is None if
+        it was not reported, credential_index is 0 by default. password_life is in seconds or a timedelta; an hour by default.
+
+        Raises ConfigurationError for a connection profile other than "classic", ValueError for a credential_index that the
+        client does not have.
+        """
 
     def _register(self) -> Assignment: ...
     def _register_async(self) -> Awaitable[Assignment]: ...
@@ -682,27 +965,10 @@ class Emulator:
     def counters(self, registration_id: str | None) -> str:
         """Returns the counters of one registration, or of all together, as JSON."""
 
-    def events(
-        self,
-        registration_id: str | None,
-        kind: str | None,
-        reason: str | None,
-        call: str | None,
-        status: int | None,
-        after: int,
-    ) -> str:
+    def events(self, conditions: dict[str, Any]) -> str:
         """Returns the events that match, oldest first, as a JSON array with the line and the members of each."""
 
-    def wait_for(
-        self,
-        registration_id: str | None,
-        kind: str | None,
-        reason: str | None,
-        call: str | None,
-        status: int | None,
-        after: int,
-        timeout: float | timedelta,
-    ) -> str | None:
+    def wait_for(self, conditions: dict[str, Any], timeout: float | timedelta) -> str | None:
         """Waits until an event matches, and returns the first one, as JSON like `events`; None after the timeout."""
 
     def last_event(self) -> int:

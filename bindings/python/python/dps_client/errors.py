@@ -6,6 +6,7 @@ Numbers and names are the same in Rust and C and never change. Exceptions contai
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from errno import ENOENT
 from typing import Any, Literal, NamedTuple
@@ -22,6 +23,7 @@ __all__ = [
     "LocalError",
     "LocalTimeoutError",
     "MisuseError",
+    "RefusedCredential",
     "ServiceError",
     "ServiceTimeoutError",
     "Verdict",
@@ -41,6 +43,24 @@ class Hint(NamedTuple):
     """The catalogue's name, such as "clock-behind"."""
     text: str
     """One sentence for people."""
+
+
+@dataclass(frozen=True)
+class RefusedCredential:
+    """Why the service refused one of a client's credentials."""
+
+    index: int
+    """Which credential: 0 for the client's attestation, 1 and more for its fallback."""
+    kind: str
+    """What kind of credential it is, such as "symmetricKey" or "x509"."""
+    name: str
+    """The catalogue's name: "unauthorized" or "client-certificate-refused"."""
+    http_status: int | None
+    """The service's HTTP status."""
+    error_code: int | None
+    """The service's six-digit code."""
+    message: str
+    """The problem in one sentence."""
 
 
 class DpsError(Exception):
@@ -74,6 +94,8 @@ class DpsError(Exception):
     """The required size, if something was too small."""
     resume_token: str | None
     """The token to resume the operation later, if the service started one and did not refuse it."""
+    refused_credentials: tuple[RefusedCredential, ...]
+    """Why credentials were refused, in the order in which they were tried, for a client with fallback."""
 
     def __init__(
         self,
@@ -93,6 +115,7 @@ class DpsError(Exception):
         clock_skew: timedelta | None = None,
         needed_bytes: int | None = None,
         resume_token: str | None = None,
+        refused_credentials: tuple[RefusedCredential, ...] = (),
     ) -> None:
         """Exceptions are created by the package; create one only to test error handling."""
         super().__init__(text)
@@ -110,6 +133,7 @@ class DpsError(Exception):
         self.clock_skew = clock_skew
         self.needed_bytes = needed_bytes
         self.resume_token = resume_token
+        self.refused_credentials = refused_credentials
 
     def __str__(self) -> str:
         """Returns one line with the problem and the most likely cause."""
@@ -193,11 +217,13 @@ def from_native(
     hints: Sequence[tuple[str, str]] = (),
     clock_skew_seconds: int | None = None,
     errno: int | None = None,
+    refused_credentials: Sequence[dict[str, Any]] = (),
     **facts: Any,
 ) -> DpsError:
     """Returns the exception for an error of the native part."""
     skew = None if clock_skew_seconds is None else timedelta(seconds=clock_skew_seconds)
-    facts.update(hints=tuple(Hint(*hint) for hint in hints), clock_skew=skew)
+    refused = tuple(RefusedCredential(**refused) for refused in refused_credentials)
+    facts.update(hints=tuple(Hint(*hint) for hint in hints), clock_skew=skew, refused_credentials=refused)
     if facts["name"] == "file":
         missing = errno is not None and errno == ENOENT
         return (FileMissingError if missing else FileError)(text, errno=errno, **facts)

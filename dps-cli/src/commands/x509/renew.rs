@@ -151,7 +151,7 @@ fn prepare(args: RenewArgs, clock: DeviceClock) -> Result<(IdentityFolder, Plan)
                 Via::Hub => {
                     let usable = identity.filter(|identity| identity.state_at(now).is_valid()).ok_or_else(|| {
                         let message =
-                            "there is no valid certificate to sign in to the hub with: renew it with --via dps";
+                            "the certificate is not valid, so that the hub would refuse it: renew it with --via dps";
                         Failure::new(ErrorCode::ClientCertificateExpired, message)
                     })?;
                     let renewal = Box::new(hub(&args, &stored, &usable)?);

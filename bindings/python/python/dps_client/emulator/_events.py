@@ -60,7 +60,7 @@ class EventConditions(TypedDict, total=False):
 
 def events(native: _native.Emulator, registration_id: str | None, conditions: EventConditions) -> list[Event]:
     """Returns the events that the emulator keeps, oldest first."""
-    text = native.events(registration_id, *_arguments(conditions))
+    text = native.events(_checked(registration_id, conditions))
     return [_event(**found) for found in json.loads(text)]
 
 
@@ -68,24 +68,18 @@ def wait_for(
     native: _native.Emulator, registration_id: str | None, timeout: float | timedelta, conditions: EventConditions
 ) -> Event:
     """Waits for an event. Raises TimeoutError, which shows what happened instead."""
-    found = native.wait_for(registration_id, *_arguments(conditions), timeout)
+    found = native.wait_for(_checked(registration_id, conditions), timeout)
     if found is None:
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         raise TimeoutError(_told_instead(native, registration_id, seconds))
     return _event(**json.loads(found))
 
 
-def _arguments(conditions: EventConditions) -> tuple[str | None, str | None, str | None, int | None, int]:
+def _checked(registration_id: str | None, conditions: EventConditions) -> dict[str, Any]:
     unknown = conditions.keys() - EventConditions.__annotations__.keys()
     if unknown:
         raise TypeError(f"unknown condition {', '.join(sorted(unknown))}")
-    return (
-        conditions.get("kind"),
-        conditions.get("reason"),
-        conditions.get("call"),
-        conditions.get("status"),
-        conditions.get("after", 0),
-    )
+    return {"registration_id": registration_id, **conditions}
 
 
 def _told_instead(native: _native.Emulator, registration_id: str | None, seconds: float) -> str:
