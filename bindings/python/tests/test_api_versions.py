@@ -18,7 +18,7 @@ def devices() -> Iterator[dict[str, Enrollment]]:
     """A device on a hub of each profile."""
     profiles = Emulator(hubs=list(HUBS.values()), hub_profiles={"hub-5.test": "mqttV5"}, retry_after=0, assigning=0)
     with profiles as emulator:
-        policy = "factory/root/devices"
+        policy = "factory/line-ca/devices"
         yield {
             profile: emulator.enroll(f"on-{profile}", hubs=[hub], certificate_policy=policy)
             for profile, hub in HUBS.items()
