@@ -1,5 +1,5 @@
-/* The connection profile of the assigned hub, by each API version and over each transport. `c-service` enrolls a device on a hub
- * of each profile. */
+/* The connection profile of the assigned hub and the issued chain, by each API version and over each transport. `c-service` enrolls
+ * a device on a hub of each profile. */
 #include <stdio.h>
 
 #include "check.h"
@@ -44,13 +44,31 @@ static void registers(const dps_client_config *config, const char *expected)
     dps_error_free(error);
 }
 
-static void profile_follows_the_api_version_over_each_transport(void)
+/* Registers with a request for a new key, and compares the chain with a word of the vectors. */
+static void requests(dps_client_config config, const char *expected)
+{
+    static unsigned char request[DPS_OPERATIONAL_REQUEST_SIZE];
+    size_t length = 0;
+    dps_operational_key *key = NULL;
+    dps_assignment *assignment = NULL;
+    RETURNS(DPS_OK, dps_operational_key_generate(DPS_KEY_ALGORITHM_EC_P256, &key, NULL));
+    RETURNS(DPS_OK, dps_operational_key_write_request(key, config.registration_id, DPS_BUFFER(request), &length, NULL));
+    config.certificate_request = (dps_span){(const char *)request, length};
+    RETURNS(DPS_OK, dps_client_register(&config, &assignment, NULL));
+    const dps_certificate_chain *const chain = dps_assignment_issued_chain(assignment);
+    CHECK((chain != NULL) == (strcmp(expected, "issued") == 0));
+    dps_assignment_free(assignment);
+    dps_operational_key_free(key);
+}
+
+static void profile_and_chain_follow_the_api_version_over_each_transport(void)
 {
     for (size_t i = 0; i < sizeof vectors_api_version / sizeof *vectors_api_version; i++)
         for (dps_transport over_it = DPS_TRANSPORT_HTTPS; over_it <= DPS_TRANSPORT_MQTT_WEBSOCKET; over_it++) {
             dps_client_config config = device(CLASSIC_DEVICE, over_it);
             config.api_version = dps_span_of(vectors_api_version[i].api_version);
             registers(&config, vectors_api_version[i].classic);
+            requests(config, vectors_api_version[i].certificate_request);
             config.registration_id = DPS_SPAN(MQTT_V5_DEVICE);
             registers(&config, vectors_api_version[i].mqtt_v5);
         }
@@ -100,7 +118,7 @@ static void hub_password_is_refused_for_a_hub_that_is_not_classic(void)
 
 void profiles(void)
 {
-    profile_follows_the_api_version_over_each_transport();
+    profile_and_chain_follow_the_api_version_over_each_transport();
     profile_is_asked_for_by_an_option();
     hub_password_is_refused_for_a_hub_that_is_not_classic();
 }

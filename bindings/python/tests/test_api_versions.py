@@ -1,11 +1,11 @@
-"""The connection profile of the assigned hub, by each API version and over each transport, with both clients."""
+"""The hub's connection profile and the issued chain, by each API version and over each transport, with both clients."""
 
 import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dps_client import Assignment, AsyncProvisioningClient, ConfigurationError, ProvisioningClient
+from dps_client import Assignment, AsyncProvisioningClient, ConfigurationError, OperationalKey, ProvisioningClient
 from dps_client.emulator import ClientKwargs, Emulator, Enrollment, Transport
 from vectors import read
 
@@ -18,7 +18,11 @@ def devices() -> Iterator[dict[str, Enrollment]]:
     """A device on a hub of each profile."""
     profiles = Emulator(hubs=list(HUBS.values()), hub_profiles={"hub-5.test": "mqttV5"}, retry_after=0, assigning=0)
     with profiles as emulator:
-        yield {profile: emulator.enroll(f"on-{profile}", hubs=[hub]) for profile, hub in HUBS.items()}
+        policy = "factory/line-ca/devices"
+        yield {
+            profile: emulator.enroll(f"on-{profile}", hubs=[hub], certificate_policy=policy)
+            for profile, hub in HUBS.items()
+        }
 
 
 def both(kwargs: ClientKwargs, **options: Any) -> list[Assignment]:
@@ -30,12 +34,15 @@ def both(kwargs: ClientKwargs, **options: Any) -> list[Assignment]:
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("version", read("api-versions.json")["versions"], ids=lambda version: version["apiVersion"])
-def test_profile_follows_the_api_version(
+def test_profile_and_chain_follow_the_api_version(
     devices: dict[str, Enrollment], version: dict[str, str], transport: Transport
 ) -> None:
     for profile, device in devices.items():
-        for assignment in both(device.client_kwargs(transport), api_version=version["apiVersion"]):
+        request = OperationalKey.generate().certificate_request(device.registration_id)
+        options = {"api_version": version["apiVersion"], "certificate_request": request}
+        for assignment in both(device.client_kwargs(transport), **options):
             assert assignment.hub == HUBS[profile]
+            assert len(assignment.issued_chain) == (3 if version["certificateRequest"] == "issued" else 0)
             assert (assignment.connection_profile or "not reported") == version[profile]
 
 

@@ -1,6 +1,8 @@
-//! Hubs with a connection profile, and a device on each: `on-classic` and `on-mqtt-v5`.
+//! Hubs with a connection profile, and a device on each, which gets certificates: `on-classic` and `on-mqtt-v5`.
 
-use dps_emulator::{AllocationPolicy, ConnectionProfile, IndividualEnrollment, ServiceOptions, SymmetricKey};
+use dps_emulator::{
+    AllocationPolicy, CertificatePolicy, ConnectionProfile, IndividualEnrollment, ServiceOptions, SymmetricKey,
+};
 
 /// The hub of every other device.
 pub(crate) const CLASSIC_HUB: &str = "hub-a.test";
@@ -14,6 +16,7 @@ pub(crate) fn link(options: ServiceOptions) -> ServiceOptions {
 /// The devices, which have the same key.
 pub(crate) fn devices(key: &SymmetricKey) -> [IndividualEnrollment; 2] {
     [("on-classic", CLASSIC_HUB), ("on-mqtt-v5", MQTT_V5_HUB)].map(|(id, hub)| {
-        IndividualEnrollment::new(id).primary_key(key.clone()).allocation(AllocationPolicy::Static, [hub])
+        let device = IndividualEnrollment::new(id).primary_key(key.clone()).allocation(AllocationPolicy::Static, [hub]);
+        device.certificate_policy(CertificatePolicy::named("factory", "root", "devices"))
     })
 }
