@@ -23,7 +23,7 @@ export function CommandsView({ rest }: ViewProps) {
   return (
     <section>
       <Heading>Commands</Heading>
-      <p>Commands that register a device as they are pasted into a shell. They name files and contain no key.</p>
+      <p>Commands that register a device with a symmetric key as they are pasted into a shell. They name files and contain no key.</p>
       <div class="filters">
         <TextField label="Registration id" value={registrationId} onInput={(text) => setRegistrationId(text.trim())} />
         <TextField label="Enrollment group (if any)" value={groupId}
