@@ -121,6 +121,7 @@ async function copiedCommandWorks({ emulator, tab, tools, shot }) {
     assert.match(stdout, client === 'curl' ? /"status":"assigning"/ : /hub-[ab]\.test/, `${text}\n${stdout}${stderr}`);
   }
   await page.getByLabel('Container of the emulator (if any)').fill('dps');
+  await tab.sees('docker exec dps dps emulator ca > ca.pem');
   await tab.sees('(umask 077; docker exec dps dps emulator connection-string > owner)');
   await page.getByText('Board', { exact: true }).click();
   await tab.sees('Enter the address of the emulator as the device sees it');

@@ -51,8 +51,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
     idScope: about.idScope,
     address: host.includes(':') && !host.startsWith('[') ? host : `${host}:${port}`,
     owner: about.endpoints.https,
-    origin: location.origin,
-    connectionString: connectionStringOf(inContainer, about),
+    ask: (command) => asked(command, inContainer, about),
   };
   const problem = port === '' ? 'The emulator does not listen for this transport.' : problemOf(wanted);
   const commands = problem === undefined ? commandsFor(wanted) : undefined;
@@ -108,10 +107,10 @@ function likelyContainer({ announced, listen }: Overview): string {
   return announced || listen === '0.0.0.0' || listen === '::' ? 'dps' : '';
 }
 
-/** What prints the owner's connection string: the port says which emulator of this machine is meant. */
-function connectionStringOf(container: string, { endpoints }: Overview): string {
-  if (container !== '') return `docker exec ${container} dps emulator connection-string`;
-  return `dps emulator connection-string --https-port ${endpoints.https.split(':').at(-1)}`;
+/** A command of `dps emulator`: the port says which emulator of this machine is meant. */
+function asked(command: string, container: string, { endpoints }: Overview): string {
+  if (container !== '') return `docker exec ${container} dps emulator ${command}`;
+  return `dps emulator ${command} --https-port ${endpoints.https.split(':').at(-1)}`;
 }
 
 function isLoopback(address: string): boolean {
