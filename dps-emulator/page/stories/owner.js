@@ -120,7 +120,7 @@ async function copiedCommandWorks({ emulator, tab, tools, shot }) {
     assert.equal(code, 0, `${text}\n${stdout}${stderr}`);
     assert.match(stdout, client === 'curl' ? /"status":"assigning"/ : /hub-[ab]\.test/, `${text}\n${stdout}${stderr}`);
   }
-  await page.getByLabel('Container of the emulator (if any)').fill('dps');
+  await page.getByLabel('Emulator’s container').fill('dps');
   await tab.sees('docker exec dps dps emulator ca > ca.pem');
   await tab.sees('(umask 077; docker exec dps dps emulator connection-string > owner)');
   await page.getByText('Board', { exact: true }).click();

@@ -23,7 +23,7 @@ export function CommandsView({ rest }: ViewProps) {
   return (
     <section>
       <Heading>Commands</Heading>
-      <p>Commands that register a device with a symmetric key as they are pasted into a shell. They name files and contain no key.</p>
+      <p>Pasted into a shell, these commands register a device with a symmetric key. They name files and contain no key.</p>
       <div class="filters">
         <TextField label="Registration id" value={registrationId} onInput={(text) => setRegistrationId(text.trim())} />
         <TextField label="Enrollment group (if any)" value={groupId}
@@ -64,7 +64,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
           <SelectField label="Transport" value={transport} options={TRANSPORTS}
             onChange={(value) => setTransport(value as Transport)} />
         )}
-        <TextField label="Container of the emulator (if any)" value={inContainer} onInput={(text) => setContainer(text.trim())} />
+        <TextField label="Emulator’s container" value={inContainer} onInput={(text) => setContainer(text.trim())} />
         {place !== 'host' && (
           <TextField label="Address of the emulator for the device" value={host}
             onInput={(text) => setTyped({ ...typed, [place]: text.trim() })} />
