@@ -20,10 +20,8 @@ export interface Wanted {
   address: string;
   /** The HTTPS endpoint on this machine, for the owner. */
   owner: string;
-  /** Where this page is served, which also serves the certificate authority. */
-  origin: string;
-  /** What prints the connection string of the owner. */
-  connectionString: string;
+  /** A command of `dps emulator` as it reaches this emulator: `ca`, or `connection-string`. */
+  ask: (command: string) => string;
 }
 
 export interface Commands {
@@ -51,11 +49,11 @@ export function commandsFor(wanted: Wanted): Commands {
 }
 
 /** The certificate authority, the owner's connection string, and the key of the device. */
-function files({ origin, owner, connectionString, registrationId, groupId }: Wanted): string {
+function files({ owner, ask, registrationId, groupId }: Wanted): string {
   const asOwner = `--connection-string-file owner --endpoint ${owner} --ca-file ca.pem`;
   const lines = [
-    `curl -fsS -o ca.pem ${origin}/ca.pem`,
-    `(umask 077; ${connectionString} > owner)`,
+    `${ask('ca')} > ca.pem`,
+    `(umask 077; ${ask('connection-string')} > owner)`,
     'rm -f group.key device.key',
   ];
   if (groupId === '') {

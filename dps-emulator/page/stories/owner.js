@@ -71,6 +71,7 @@ async function enrollmentCreatedAndUsed({ emulator, tab }) {
   await tab.go('events');
   await page.getByRole('heading', { name: 'Events' }).waitFor();
   await tab.hasNoKey();
+  await deviceIdSetAndRemoved(emulator, tab);
   assert.equal((await emulator.register('valve-3', emulator.write('valve-3.key', shown))).code, 0);
   await tab.go('devices');
   await page.getByLabel('Search devices, enrollments and hubs').fill('VALVE-3');
@@ -81,6 +82,18 @@ async function enrollmentCreatedAndUsed({ emulator, tab }) {
   await page.getByRole('button', { name: 'Yes' }).click();
   await page.getByRole('button', { name: 'Delete', exact: true }).waitFor({ state: 'detached' });
   assert.notEqual((await emulator.register('valve-3', join(emulator.folder, 'valve-3.key'))).code, 0);
+}
+
+/** A field that is emptied is removed from the enrollment. */
+async function deviceIdSetAndRemoved(emulator, tab) {
+  await tab.go('enrollments', 'individual', 'valve-3');
+  for (const deviceId of ['pump', '']) {
+    await tab.page.getByLabel('Device id at the hub').fill(deviceId);
+    await tab.page.getByRole('button', { name: 'Save' }).click();
+    await tab.sees('Saved');
+    const { enrollment } = JSON.parse(await emulator.owner('enrollment', 'show', '--registration-id', 'valve-3', '--json'));
+    assert.equal(enrollment.deviceId ?? '', deviceId);
+  }
 }
 
 /** Each command, copied from the page and pasted into a shell, registers the device. */
@@ -107,7 +120,8 @@ async function copiedCommandWorks({ emulator, tab, tools, shot }) {
     assert.equal(code, 0, `${text}\n${stdout}${stderr}`);
     assert.match(stdout, client === 'curl' ? /"status":"assigning"/ : /hub-[ab]\.test/, `${text}\n${stdout}${stderr}`);
   }
-  await page.getByLabel('Container of the emulator (if any)').fill('dps');
+  await page.getByLabel('Emulator’s container').fill('dps');
+  await tab.sees('docker exec dps dps emulator ca > ca.pem');
   await tab.sees('(umask 077; docker exec dps dps emulator connection-string > owner)');
   await page.getByText('Board', { exact: true }).click();
   await tab.sees('Enter the address of the emulator as the device sees it');

@@ -54,11 +54,11 @@ async function missingIntermediate({ emulator, tab, shot }) {
   await emulator.owner('emulator', 'certificate', 'add', 'root', '--file', join(made, 'root-ca.pem'));
   await emulator.owner('enrollment-group', 'create', '--group-id', 'meters', '--signing-cert-file', join(made, 'intermediate-ca.pem'));
   const [own] = /-----BEGIN[^]*?-----END CERTIFICATE-----\n/.exec(readFileSync(join(made, 'meter-1.pem'), 'utf8'));
-  const registered = await emulator.dps(
-    'register', '--cert-file', emulator.write('meter-1-alone.pem', own), '--cert-key-file', join(made, 'meter-1.key.pem'),
+  const register = (chain) => emulator.dps(
+    'register', '--cert-file', chain, '--cert-key-file', join(made, 'meter-1.key.pem'),
     '--endpoint', emulator.endpoints.https, ...emulator.asDevice,
   );
-  assert.notEqual(registered.code, 0);
+  assert.notEqual((await register(emulator.write('meter-1-alone.pem', own))).code, 0);
   const event = await tab.openEvent('intermediate-missing');
   await tab.sees('the device must send every intermediate up to a verified CA certificate', event);
   await tab.sees('CN=meter-1', event.locator('.chain'));
@@ -66,6 +66,9 @@ async function missingIntermediate({ emulator, tab, shot }) {
   const [, name] = /commonName\s*= (.*)/.exec(subject);
   await tab.sees(`Missing or not verified: CN=${name}`, event.locator('.chain'));
   await shot('missing-intermediate');
+  assert.equal((await register(join(made, 'meter-1.pem'))).code, 0);
+  await tab.go('devices', 'meter-1');
+  await tab.sees('this device is enrolled with x509');
 }
 
 /** The owner disables an enrollment on the page; the device is told so. */

@@ -184,7 +184,7 @@ reasons! {
     /// The TPM has another endorsement key than the enrollment.
     WrongEndorsementKey = "wrong-endorsement-key",
         "the endorsement key of the TPM is not the one of the enrollment",
-        "Put the endorsement key of this TPM (`dps tpm`) into the enrollment.";
+        "Put the endorsement key of this TPM (`dps tpm identity`) into the enrollment.";
     /// A token, and the device was given no challenge, or it expired.
     NoChallenge = "no-challenge",
         "the device was given no TPM challenge, or the challenge expired: it must first register without a token",

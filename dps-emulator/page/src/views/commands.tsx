@@ -23,7 +23,7 @@ export function CommandsView({ rest }: ViewProps) {
   return (
     <section>
       <Heading>Commands</Heading>
-      <p>Commands that register a device as they are pasted into a shell. They name files and contain no key.</p>
+      <p>Pasted into a shell, these commands register a device with a symmetric key. They name files and contain no key.</p>
       <div class="filters">
         <TextField label="Registration id" value={registrationId} onInput={(text) => setRegistrationId(text.trim())} />
         <TextField label="Enrollment group (if any)" value={groupId}
@@ -51,8 +51,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
     idScope: about.idScope,
     address: host.includes(':') && !host.startsWith('[') ? host : `${host}:${port}`,
     owner: about.endpoints.https,
-    origin: location.origin,
-    connectionString: connectionStringOf(inContainer, about),
+    ask: (command) => asked(command, inContainer, about),
   };
   const problem = port === '' ? 'The emulator does not listen for this transport.' : problemOf(wanted);
   const commands = problem === undefined ? commandsFor(wanted) : undefined;
@@ -65,7 +64,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
           <SelectField label="Transport" value={transport} options={TRANSPORTS}
             onChange={(value) => setTransport(value as Transport)} />
         )}
-        <TextField label="Container of the emulator (if any)" value={inContainer} onInput={(text) => setContainer(text.trim())} />
+        <TextField label="Emulator’s container" value={inContainer} onInput={(text) => setContainer(text.trim())} />
         {place !== 'host' && (
           <TextField label="Address of the emulator for the device" value={host}
             onInput={(text) => setTyped({ ...typed, [place]: text.trim() })} />
@@ -108,10 +107,10 @@ function likelyContainer({ announced, listen }: Overview): string {
   return announced || listen === '0.0.0.0' || listen === '::' ? 'dps' : '';
 }
 
-/** What prints the owner's connection string: the port says which emulator of this machine is meant. */
-function connectionStringOf(container: string, { endpoints }: Overview): string {
-  if (container !== '') return `docker exec ${container} dps emulator connection-string`;
-  return `dps emulator connection-string --https-port ${endpoints.https.split(':').at(-1)}`;
+/** A command of `dps emulator`: the port says which emulator of this machine is meant. */
+function asked(command: string, container: string, { endpoints }: Overview): string {
+  if (container !== '') return `docker exec ${container} dps emulator ${command}`;
+  return `dps emulator ${command} --https-port ${endpoints.https.split(':').at(-1)}`;
 }
 
 function isLoopback(address: string): boolean {

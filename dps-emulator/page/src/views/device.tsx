@@ -26,6 +26,7 @@ export function DeviceView({ rest }: ViewProps) {
   const lastSeq = useLater(line.at(-1)?.seq ?? 0, 200);
   useEffect(() => void (lastSeq > 0 && device.load()), [lastSeq]);
   const record = value?.record;
+  const attestation = value?.definition?.attestation.type ?? 'symmetricKey';
   const forget = () => {
     send('DELETE', `/api/registrations/${encodeURIComponent(id)}?${API}`).then(
       () => device.load(),
@@ -60,7 +61,11 @@ export function DeviceView({ rest }: ViewProps) {
       <h2>Time line</h2>
       <TimeLine line={line} />
       <h2>Commands</h2>
-      <CommandBlock registrationId={id} groupId={value?.enrollment?.kind === 'group' ? value.enrollment.id : ''} />
+      {attestation === 'symmetricKey' ? (
+        <CommandBlock registrationId={id} groupId={value?.enrollment?.kind === 'group' ? value.enrollment.id : ''} />
+      ) : (
+        <p>Commands are shown for symmetric keys; this device is enrolled with {attestation}.</p>
+      )}
     </section>
   );
 }

@@ -24,7 +24,13 @@ const REPROVISION = [
   ['never', 'Stay at the hub'],
 ] as const;
 
-type Props = { kind: Kind; enrollment?: Enrollment; onSaved: (id: string) => void; onDeleted: () => void };
+type Props = {
+  kind: Kind;
+  enrollment?: Enrollment;
+  /** Resolves when the enrollment was read again, so that another save replaces what is there now. */
+  onSaved: (id: string) => Promise<void>;
+  onDeleted: () => void;
+};
 
 /** What the fields contain. */
 interface Fields {
@@ -76,6 +82,7 @@ function write(kind: Kind, enrollment: Enrollment | undefined, fields: Fields): 
   };
   if (kind === 'groups') saved.enrollmentGroupId = fields.id;
   else saved.registrationId = fields.id;
+  delete saved.deviceId;
   if (kind === 'individual' && fields.deviceId !== '') saved.deviceId = fields.deviceId;
   const tags = object('Tags', fields.tags);
   const desired = object('Desired properties', fields.desired);
@@ -129,8 +136,8 @@ export function EnrollmentForm({ kind, enrollment, onSaved, onDeleted }: Props) 
     event.preventDefault();
     void attempt(async () => {
       await saveEnrollment(kind, write(kind, enrollment, fields));
+      await onSaved(fields.id);
       setDone('Saved');
-      onSaved(fields.id);
     });
   };
   const remove = () => void attempt(async () => { await deleteEnrollment(kind, fields.id); onDeleted(); });
@@ -165,7 +172,7 @@ export function EnrollmentForm({ kind, enrollment, onSaved, onDeleted }: Props) 
             <Confirmed question={`Delete ${isGroup ? 'the group' : 'the enrollment'} and its registrations?`} onConfirm={remove}>
               Delete
             </Confirmed>
-            <a href={addressOf('commands', kind, fields.id)}>Commands</a>
+            {enrollment.attestation.type === 'symmetricKey' && <a href={addressOf('commands', kind, fields.id)}>Commands</a>}
           </>
         )}
         <span role="status">{done}</span>

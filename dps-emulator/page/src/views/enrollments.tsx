@@ -23,9 +23,9 @@ export function EnrollmentsView({ rest }: ViewProps) {
   const [search, setSearch] = useState('');
   const text = search.trim().toLowerCase();
   const shown = useMemo(() => value.filter((one) => haystack(one).includes(text)), [value, text]);
-  const saved = (id: string) => {
-    void lists.load();
+  const saved = async (id: string) => {
     go('enrollments', kind, id);
+    await lists.load();
   };
   const deleted = () => {
     void lists.load();
@@ -93,14 +93,13 @@ function rowOf(enrollment: Enrollment | undefined): Row | undefined {
   };
 }
 
-type OpenProps = { kind: Kind; id: string; onSaved: (id: string) => void; onDeleted: () => void };
+type OpenProps = { kind: Kind; id: string; onSaved: (id: string) => Promise<void>; onDeleted: () => void };
 
 function Open({ kind, id, onSaved, onDeleted }: OpenProps) {
   const loaded = useMemo(() => new Loaded(() => readEnrollment(kind, id)), [kind, id]);
   const { value, problem } = useLoaded(loaded);
-  const saved = () => {
-    void loaded.load();
-    onSaved(id);
+  const saved = async () => {
+    await Promise.all([loaded.load(), onSaved(id)]);
   };
   return (
     <aside aria-label={id}>
