@@ -199,7 +199,7 @@ impl Dist {
         write(&sources.join(LICENSES_OF_OTHERS), &licenses::of_others(&["--package", "dps-python"], target)?)?;
         let out = work.join("wheel");
         let _ = std::fs::remove_dir_all(&out);
-        let mut build = self.zig.venv.python(["-m", "maturin", "build", "--release", "--zig", "--quiet"]);
+        let mut build = self.zig.venv.python(["-m", "maturin", "build", "--profile", "wheel", "--zig", "--quiet"]);
         build.args(["--target", target, "--compatibility", platform, "--out"]).arg(&out).current_dir(&sources);
         self.configure(&mut build, &[]);
         run(build.env("PATH", self.zig.venv.path()))?;

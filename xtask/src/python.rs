@@ -133,9 +133,11 @@ pub(crate) fn wheel(venv: &Venv, folder: &Path, build: Build) -> Result<PathBuf,
     // The crates of others are built once for all, wherever the sources are unpacked.
     let mut pip = venv.python(words);
     pip.arg(folder).arg(sources).env("CARGO_TARGET_DIR", target_dir());
-    if build == Build::Debug {
-        pip.env("MATURIN_PEP517_ARGS", "--profile dev --features shared-features,tpm");
-    }
+    let how = match build {
+        Build::Debug => "--profile dev --features shared-features,tpm",
+        Build::Release => "--profile wheel",
+    };
+    pip.env("MATURIN_PEP517_ARGS", how);
     run(&mut pip)?;
     only_file(folder, "whl")
 }
