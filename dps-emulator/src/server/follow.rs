@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::shared::Shared;
 use crate::events::{Event, EventFilter};
@@ -21,6 +22,8 @@ use crate::events::{Event, EventFilter};
 pub(super) const FOLLOWERS_MAX: usize = 16;
 /// How many events are read at once, so that the service is never locked for long.
 const BATCH: usize = 500;
+/// The shortest time between two pieces: events of a burst share one, since each piece costs both sides a call of the system.
+const GATHER: Duration = Duration::from_millis(20);
 /// How many pieces are made ready for a client that does not read.
 const READY_MAX: usize = 8;
 /// How often a comment is sent while nothing happens, so that both sides notice a broken connection.
@@ -85,6 +88,7 @@ async fn send_all(shared: &Shared, filter: &EventFilter, sender: &mpsc::Sender<B
     let mut seen = filter.first();
     // A client may ask for events before it knows any number.
     sender.send(Bytes::from_static(b": follows\n\n")).await.ok()?;
+    let mut next_piece = Instant::now();
     loop {
         let (dropped, batch) = {
             let service = shared.service();
@@ -101,6 +105,7 @@ async fn send_all(shared: &Shared, filter: &EventFilter, sender: &mpsc::Sender<B
         }
         if !piece.is_empty() {
             sender.send(piece.into()).await.ok()?;
+            next_piece = Instant::now() + GATHER;
         }
         if let Some(last) = batch.last() {
             seen = last.seq;
@@ -110,5 +115,6 @@ async fn send_all(shared: &Shared, filter: &EventFilter, sender: &mpsc::Sender<B
         if quiet {
             sender.send(Bytes::from_static(b": nothing happened\n\n")).await.ok()?;
         }
+        sleep_until(next_piece).await;
     }
 }
