@@ -20,8 +20,8 @@ export interface Wanted {
   address: string;
   /** The HTTPS endpoint on this machine, for the owner. */
   owner: string;
-  /** A command of `dps emulator` as it reaches this emulator: `ca`, or `connection-string`. */
-  ask: (command: string) => string;
+  /** Returns the command line that runs a subcommand of `dps emulator` for this emulator. */
+  emulatorCommand: (name: 'ca' | 'connection-string') => string;
 }
 
 export interface Commands {
@@ -49,11 +49,11 @@ export function commandsFor(wanted: Wanted): Commands {
 }
 
 /** The certificate authority, the owner's connection string, and the key of the device. */
-function files({ owner, ask, registrationId, groupId }: Wanted): string {
+function files({ owner, emulatorCommand, registrationId, groupId }: Wanted): string {
   const asOwner = `--connection-string-file owner --endpoint ${owner} --ca-file ca.pem`;
   const lines = [
-    `${ask('ca')} > ca.pem`,
-    `(umask 077; ${ask('connection-string')} > owner)`,
+    `${emulatorCommand('ca')} > ca.pem`,
+    `(umask 077; ${emulatorCommand('connection-string')} > owner)`,
     'rm -f group.key device.key',
   ];
   if (groupId === '') {

@@ -1,7 +1,7 @@
 //! Events as JSON: one flat object each, camelCase, units in names. The form is a contract: members are only added.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::device::missing_issuer;
 use super::{Connection, Event, EventKind, Exchange, MqttPacket, RefusalReason, TokenFacts};
@@ -88,8 +88,6 @@ fn members<M: SerializeMap>(map: &mut M, exchange: &Exchange) -> Result<(), M::E
         map.serialize_entry("earlyByMs", &kept.early_by_ms)?;
     }
     map.serialize_entry("requestBytes", &exchange.request_bytes)?;
-    // What was recorded is JSON; it is parsed here and not before, since most events are never read.
-    let json = |text: &Option<String>| text.as_ref().and_then(|text| serde_json::from_str::<Value>(text).ok());
     optional(map, "request", json(&exchange.request).as_ref())?;
     optional(map, "reply", json(&exchange.reply).as_ref())?;
     optional(map, "exposed", Some(&exchange.exposed).filter(|places| !places.is_empty()))?;
@@ -98,6 +96,11 @@ fn members<M: SerializeMap>(map: &mut M, exchange: &Exchange) -> Result<(), M::E
     optional(map, "certificates", Some(&certificates).filter(|certificates| !certificates.is_empty()))?;
     optional(map, "missingIssuer", missing_issuer(exchange.reason, &exchange.certificates).as_ref())?;
     packets(map, &exchange.packets)
+}
+
+/// What was recorded is JSON already, and becomes a member as it is.
+fn json(text: &Option<String>) -> Option<&RawValue> {
+    text.as_deref().and_then(|text| serde_json::from_str(text).ok())
 }
 
 /// The wait in seconds; a date becomes the seconds until then, which may be negative.

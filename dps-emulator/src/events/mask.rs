@@ -22,8 +22,8 @@ const SECRET_MEMBERS: [&str; 10] = [
     "token",
     "sig",
 ];
-/// After these names follows a secret, up to the next `&`, `;`, quote or space.
-const SECRET_PARAMETERS: [&str; 3] = ["sig=", "sharedaccesskey=", "code="];
+/// After these names and `=` follows a secret, up to the next `&`, `;`, quote or space.
+const SECRET_PARAMETERS: [&str; 3] = ["sig", "sharedaccesskey", "code"];
 
 /// Removes secrets from what is recorded, and notes where a key was found.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Mask {
     /// The beginning of a string that the client has sent at `place`. Whatever looks like a key is masked too: a client may
     /// send a key that the service does not know.
     pub(crate) fn text(&mut self, place: &'static str, text: &str) -> String {
-        bounded(&mask_key_like(mask_parameters(self.mask_keys(place, text.to_owned()))))
+        bounded(&mask_values(&self.mask_keys(place, text.to_owned())))
     }
 
     /// A body as JSON; `None` if it is not JSON, or too large to be recorded.
@@ -90,7 +90,7 @@ fn mask_members(value: &mut Value) {
         Value::Object(members) => {
             for (name, value) in members {
                 match value {
-                    Value::String(text) if SECRET_MEMBERS.contains(&name.to_ascii_lowercase().as_str()) => {
+                    Value::String(text) if SECRET_MEMBERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) => {
                         *text = MASKED.into();
                     }
                     _ => mask_members(value),
@@ -98,19 +98,22 @@ fn mask_members(value: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(mask_members),
-        Value::String(text) => *text = mask_key_like(mask_parameters(std::mem::take(text))),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::String(text) if text.contains('=') => *text = mask_values(text),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-/// Masks base64 of 32 or 64 bytes with its padding, the sizes of derived and of generated keys.
-fn mask_key_like(text: String) -> String {
+/// Masks what follows the names of secrets, and base64 of 32 or 64 bytes with its padding, the sizes of derived and of generated
+/// keys. One pass: what anybody can send must not take a time that grows with the square of its length.
+fn mask_values(text: &str) -> String {
     // The longer first; what is before the key may be base64 too, such as a path.
     const KEY_LENGTHS: [usize; 2] = [86, 43];
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
-    let (mut masked, mut rest) = (String::new(), text.as_str());
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    let (mut masked, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(end) = rest.find('=') {
-        let run = rest[..end].bytes().rev().take_while(|byte| is_base64(*byte)).count();
+        let before = &rest.as_bytes()[..end];
+        let run = before.iter().rev().take_while(|byte| is_base64(byte)).count();
+        let is_secret = SECRET_PARAMETERS.iter().any(|name| ends_with(before, name));
         match KEY_LENGTHS.into_iter().find(|length| run >= *length) {
             Some(length) => {
                 masked.push_str(&rest[..end - length]);
@@ -122,29 +125,18 @@ fn mask_key_like(text: String) -> String {
                 rest = &rest[end + 1..];
             }
         }
+        if is_secret {
+            masked.push_str(MASKED);
+            rest = &rest[rest.find(['&', ';', '"', '\'', ' ']).unwrap_or(rest.len())..];
+        }
     }
     masked.push_str(rest);
     masked
 }
 
-fn mask_parameters(mut text: String) -> String {
-    for name in SECRET_PARAMETERS {
-        // One pass: what anybody can send must not take a time that grows with the square of its length.
-        let lower = text.to_ascii_lowercase();
-        let (mut masked, mut from) = (String::new(), 0);
-        while let Some(at) = lower[from..].find(name) {
-            let start = from + at + name.len();
-            let length = text[start..].find(['&', ';', '"', '\'', ' ']).unwrap_or(text.len() - start);
-            masked.push_str(&text[from..start]);
-            masked.push_str(MASKED);
-            from = start + length;
-        }
-        if from > 0 {
-            masked.push_str(&text[from..]);
-            text = masked;
-        }
-    }
-    text
+/// Whether it ends with this name, in upper or lower case.
+fn ends_with(text: &[u8], name: &str) -> bool {
+    text.len().checked_sub(name.len()).is_some_and(|at| text[at..].eq_ignore_ascii_case(name.as_bytes()))
 }
 
 #[cfg(test)]
@@ -177,6 +169,11 @@ mod tests {
         let several = "a=1&sig=x&SIG=y;code=z sig=";
         assert_eq!(mask.text("path", several), "a=1&sig=[masked]&SIG=[masked];code=[masked] sig=[masked]");
         assert_eq!(mask.text("path", "code=sig=x&é=1"), "code=[masked]&é=1");
+        assert_eq!(
+            mask.text("path", &format!("{}sig=x", "A".repeat(41))),
+            "A[masked][masked]",
+            "a key and a signature"
+        );
         let body = br#"{"tpm":{"authenticationKey":"AAAA"},"symmetricKey":{"primaryKey":"x"},"t":"a?code=b"}"#;
         let masked: Value = serde_json::from_str(&mask.json("body", body).unwrap()).unwrap();
         assert_eq!(masked["tpm"]["authenticationKey"], MASKED);

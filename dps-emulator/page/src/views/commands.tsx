@@ -51,7 +51,7 @@ export function CommandBlock({ registrationId, groupId }: { registrationId: stri
     idScope: about.idScope,
     address: host.includes(':') && !host.startsWith('[') ? host : `${host}:${port}`,
     owner: about.endpoints.https,
-    ask: (command) => asked(command, inContainer, about),
+    emulatorCommand: (name) => emulatorCommand(name, inContainer, about),
   };
   const problem = port === '' ? 'The emulator does not listen for this transport.' : problemOf(wanted);
   const commands = problem === undefined ? commandsFor(wanted) : undefined;
@@ -107,10 +107,10 @@ function likelyContainer({ announced, listen }: Overview): string {
   return announced || listen === '0.0.0.0' || listen === '::' ? 'dps' : '';
 }
 
-/** A command of `dps emulator`: the port says which emulator of this machine is meant. */
-function asked(command: string, container: string, { endpoints }: Overview): string {
-  if (container !== '') return `docker exec ${container} dps emulator ${command}`;
-  return `dps emulator ${command} --https-port ${endpoints.https.split(':').at(-1)}`;
+/** Outside of a container the port tells which emulator of this machine is meant. */
+function emulatorCommand(name: string, container: string, { endpoints }: Overview): string {
+  if (container !== '') return `docker exec ${container} dps emulator ${name}`;
+  return `dps emulator ${name} --https-port ${endpoints.https.split(':').at(-1)}`;
 }
 
 function isLoopback(address: string): boolean {

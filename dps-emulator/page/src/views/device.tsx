@@ -26,7 +26,6 @@ export function DeviceView({ rest }: ViewProps) {
   const lastSeq = useLater(line.at(-1)?.seq ?? 0, 200);
   useEffect(() => void (lastSeq > 0 && device.load()), [lastSeq]);
   const record = value?.record;
-  const attestation = value?.definition?.attestation.type ?? 'symmetricKey';
   const forget = () => {
     send('DELETE', `/api/registrations/${encodeURIComponent(id)}?${API}`).then(
       () => device.load(),
@@ -61,13 +60,17 @@ export function DeviceView({ rest }: ViewProps) {
       <h2>Time line</h2>
       <TimeLine line={line} />
       <h2>Commands</h2>
-      {attestation === 'symmetricKey' ? (
-        <CommandBlock registrationId={id} groupId={value?.enrollment?.kind === 'group' ? value.enrollment.id : ''} />
-      ) : (
-        <p>Commands are shown for symmetric keys; this device is enrolled with {attestation}.</p>
-      )}
+      {value && <Commands id={id} device={value} />}
     </section>
   );
+}
+
+function Commands({ id, device: { definition, enrollment } }: { id: string; device: Device }) {
+  const attestation = definition?.attestation.type ?? 'symmetricKey';
+  if (attestation !== 'symmetricKey') {
+    return <p>Commands are shown for symmetric keys; this device is enrolled with {attestation}.</p>;
+  }
+  return <CommandBlock registrationId={id} groupId={enrollment?.kind === 'group' ? enrollment.id : ''} />;
 }
 
 function Registration({ record }: { record: RegistrationState }) {
