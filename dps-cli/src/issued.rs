@@ -4,9 +4,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Args, ValueEnum};
 use dps_client::{
-    Assignment, AssignmentStore, CertificateChain, IdentityStore, IssuedIdentity, KeyAlgorithm, Loaded, LoadedIdentity,
+    Assignment, AssignmentStore, CertificateChain, DpsError, IdentityStore, IssuedIdentity, Loaded, LoadedIdentity,
     LockedIdentityStore, LockedStore, OperationalKey, RegistrationId, StoredAssignment,
 };
 use dps_core::ErrorCode;
@@ -15,38 +14,11 @@ use serde::Serialize;
 use crate::certificate::{Certificate, moment_at};
 use crate::connection::DeviceClock;
 use crate::failure::{Failure, Result};
+use crate::operational::identity_store;
 use crate::output::note;
+use crate::pkcs11::TokenKey;
 
-/// The kind of a key that is made.
-#[derive(Debug, Args)]
-pub(crate) struct KeyTypeArgs {
-    /// The kind of the key that is made for the certificate
-    #[arg(long, value_name = "NAME", value_enum, default_value_t = KeyType::EcP256)]
-    pub(crate) key_type: KeyType,
-}
-
-/// The kinds of keys.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum KeyType {
-    /// EC P-256
-    EcP256,
-    /// EC P-384
-    EcP384,
-    /// RSA with 2048 bits
-    #[value(name = "rsa-2048")]
-    Rsa2048,
-}
-
-impl KeyType {
-    /// Makes a key.
-    pub(crate) fn generate(self) -> Result<OperationalKey> {
-        Ok(OperationalKey::generate(match self {
-            Self::EcP256 => KeyAlgorithm::EcP256,
-            Self::EcP384 => KeyAlgorithm::EcP384,
-            Self::Rsa2048 => KeyAlgorithm::Rsa2048,
-        })?)
-    }
-}
+const ASSIGNMENT: &str = "assignment.json";
 
 /// The directory, locked for this process.
 pub(crate) struct IdentityFolder {
@@ -57,23 +29,21 @@ pub(crate) struct IdentityFolder {
 
 impl IdentityFolder {
     /// Opens a directory, and creates it if it does not exist. An identity of another device in it is refused.
-    pub(crate) fn create(path: &Path, id: &RegistrationId) -> Result<Self> {
+    pub(crate) fn create(path: &Path, id: &RegistrationId, token: Option<&TokenKey>) -> Result<Self> {
         dps_files::create_private_folder(path).map_err(|error| Failure::file("create", path, &error))?;
-        let folder = Self::lock(path, IdentityStore::new(path).registration_id(id))?;
+        let folder = Self::lock(path, identity_store(path, token).registration_id(id))?;
         folder.identity()?;
         Ok(folder)
     }
 
     /// Opens a directory.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        if !path.is_dir() {
-            return Err(Failure::new(ErrorCode::File, format!("{} is not a directory", path.display())));
-        }
-        Self::lock(path, IdentityStore::new(path))
+    pub(crate) fn open(path: &Path, token: Option<&TokenKey>) -> Result<Self> {
+        require_directory(path)?;
+        Self::lock(path, identity_store(path, token))
     }
 
     fn lock(path: &Path, store: IdentityStore) -> Result<Self> {
-        let assignment = AssignmentStore::new(path.join("assignment.json")).lock()?;
+        let assignment = AssignmentStore::new(path.join(ASSIGNMENT)).lock()?;
         Ok(Self { path: path.to_owned(), identity: store.lock()?, assignment })
     }
 
@@ -83,7 +53,7 @@ impl IdentityFolder {
 
     /// Reads the identity, if there is one. One that cannot be used is set aside, with a note.
     pub(crate) fn identity(&self) -> Result<Option<IssuedIdentity>> {
-        Ok(match self.identity.load()? {
+        Ok(match self.identity.load().map_err(with_options)? {
             LoadedIdentity::Found(identity) => Some(*identity),
             LoadedIdentity::SetAside { path, problem } => {
                 note(format_args!("the stored identity cannot be used and is now {}: {problem}", path.display()));
@@ -135,6 +105,32 @@ impl IdentityFolder {
         self.identity.save(&identity)?;
         Ok(identity)
     }
+}
+
+/// Reads the identity and the assignment of a directory, which another process may be changing. Nothing is locked or changed.
+pub(crate) fn read(
+    path: &Path,
+    token: Option<&TokenKey>,
+) -> Result<(Option<IssuedIdentity>, Option<StoredAssignment>)> {
+    require_directory(path)?;
+    let identity = identity_store(path, token).read().map_err(with_options)?;
+    Ok((identity, AssignmentStore::new(path.join(ASSIGNMENT)).read()?))
+}
+
+/// Names the options of this program where the library names its own.
+fn with_options(error: DpsError) -> Failure {
+    let failure = Failure::from(error);
+    if failure.code == ErrorCode::InvalidOption {
+        return failure.in_source("--operational-pkcs11-uri");
+    }
+    failure
+}
+
+fn require_directory(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorCode::File, format!("{} is not a directory", path.display())))
 }
 
 /// An issued identity, as it is shown.

@@ -14,6 +14,7 @@ mod files;
 mod identity;
 mod issued;
 mod key;
+mod operational;
 mod output;
 mod pkcs11;
 mod runtime;

@@ -54,7 +54,7 @@ mod key {
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
-    use dps_client::{CertificateChain, Pkcs11Key, ProvisioningClientBuilder, X509};
+    use dps_client::{CertificateChain, IdentityStore, OperationalKey, Pkcs11Key, ProvisioningClientBuilder, X509};
     use dps_core::Signature;
 
     use super::Pkcs11Args;
@@ -102,6 +102,16 @@ mod key {
         pub(crate) fn certificate(&self, chain: CertificateChain) -> Result<X509> {
             Ok(X509::from_pkcs11(chain, &self.key)?)
         }
+
+        /// Uses it as the key that a certificate is issued for. Blocks.
+        pub(crate) fn operational(&self) -> Result<OperationalKey> {
+            Ok(OperationalKey::from_pkcs11(&self.key)?)
+        }
+
+        /// Loads an identity with it, if its key is in a token.
+        pub(crate) fn open_with(&self, store: IdentityStore) -> IdentityStore {
+            store.pkcs11_key(&self.key)
+        }
     }
 
     /// The URI without a PIN.
@@ -118,7 +128,7 @@ mod key {
     use std::path::Path;
     use std::time::Duration;
 
-    use dps_client::{CertificateChain, ProvisioningClientBuilder, X509};
+    use dps_client::{CertificateChain, IdentityStore, OperationalKey, ProvisioningClientBuilder, X509};
     use dps_core::Signature;
 
     use super::Pkcs11Args;
@@ -130,7 +140,7 @@ mod key {
 
     impl TokenKey {
         pub(super) fn new(_: &str, _: &Pkcs11Args) -> Result<Self> {
-            Err(Failure::option("--pkcs11-uri: this program was built without PKCS#11 (feature `pkcs11`)"))
+            Err(Failure::option("a PKCS#11 URI: this program was built without PKCS#11 (feature `pkcs11`)"))
         }
 
         pub(crate) fn pin_file(&self) -> Option<&Path> {
@@ -146,6 +156,14 @@ mod key {
         }
 
         pub(crate) fn certificate(&self, _: CertificateChain) -> Result<X509> {
+            match *self {}
+        }
+
+        pub(crate) fn operational(&self) -> Result<OperationalKey> {
+            match *self {}
+        }
+
+        pub(crate) fn open_with(&self, _: IdentityStore) -> IdentityStore {
             match *self {}
         }
     }

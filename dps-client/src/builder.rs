@@ -35,6 +35,7 @@ pub struct ProvisioningClientBuilder {
     source: Option<DeviceCredential>,
     second_source: bool,
     fallbacks: Vec<DeviceCredential>,
+    first_credential: Option<usize>,
     endpoint: Endpoint,
     #[cfg(any(feature = "http", feature = "mqtt"))]
     pub(crate) transport: TransportOptions,
@@ -63,6 +64,7 @@ impl Default for ProvisioningClientBuilder {
             source: None,
             second_source: false,
             fallbacks: Vec::new(),
+            first_credential: None,
             endpoint: Endpoint::default(),
             #[cfg(any(feature = "http", feature = "mqtt"))]
             transport: TransportOptions::default(),
@@ -308,7 +310,7 @@ impl ProvisioningClientBuilder {
             };
             entries.push((place, entry));
         }
-        Ok(Credentials::new(entries))
+        Credentials::new(entries).first(self.first_credential)
     }
 
     #[cfg(any(feature = "http", feature = "mqtt"))]

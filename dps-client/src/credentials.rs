@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dps_core::{Hint, KeyEvidence};
+use dps_core::{ErrorCode, Hint, KeyEvidence};
 
 use crate::carrier::Carrier;
 use crate::clock::Clock;
@@ -163,6 +163,19 @@ impl Credentials {
     pub(crate) fn new(entries: Vec<(CredentialPlace, Option<Entry>)>) -> Self {
         let slots = entries.into_iter().map(|(place, entry)| Slot { place, entry: entry.map(Arc::new) }).collect();
         Self(Mutex::new(List { slots, accepted: None, generation: 0 }))
+    }
+
+    /// Begins with the one that has this index, as if the service had accepted it.
+    pub(crate) fn first(self, index: Option<usize>) -> Result<Self, DpsError> {
+        let mut list = self.list();
+        if let Some(index) = index.filter(|index| *index >= list.slots.len()) {
+            let message =
+                format!("the first credential has the index {index}, but the client has {}", list.slots.len());
+            return Err(DpsError::config(ErrorCode::InvalidOption, message));
+        }
+        list.accepted = index;
+        drop(list);
+        Ok(self)
     }
 
     fn list(&self) -> MutexGuard<'_, List> {

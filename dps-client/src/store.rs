@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use dps_core::ConfigError;
 use dps_core::internal::{is_device_id, is_hub_name};
-use dps_files::{LockedFile, Ownership, PrivateFile};
+use dps_files::{FileError, LockedFile, Ownership, PrivateFile};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::error::DpsError;
 use crate::names::{IdScope, RegistrationId};
@@ -124,6 +125,16 @@ impl AssignmentStore {
     pub fn lock(&self) -> Result<LockedStore, DpsError> {
         Ok(LockedStore { file: self.file.lock()? })
     }
+
+    /// Reads the stored assignment, if there is one, without the lock and without changing anything: for programs that only look
+    /// at it.
+    ///
+    /// # Errors
+    /// [`DpsError`] `file` when the file cannot be read, is a link, or holds no assignment.
+    pub fn read(&self) -> Result<Option<StoredAssignment>, DpsError> {
+        let unusable = |problem| DpsError::file(self.file.path(), "holds no assignment", io::Error::other(problem));
+        examine(self.file.read(FILE_MAX))?.transpose().map_err(unusable)
+    }
 }
 
 /// An [`AssignmentStore`] that this process has locked, until it is dropped.
@@ -138,16 +149,10 @@ impl LockedStore {
     /// # Errors
     /// [`DpsError`] `file` when the file cannot be read, or is a link.
     pub fn load(&self) -> Result<Loaded, DpsError> {
-        let problem = match self.file.read(FILE_MAX) {
-            Ok(None) => return Ok(Loaded::Nothing),
-            Ok(Some(text)) => match parse(&text) {
-                Ok(assignment) => return Ok(Loaded::Found(assignment)),
-                Err(problem) => problem,
-            },
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                format!("it is longer than {FILE_MAX} bytes")
-            }
-            Err(error) => return Err(error.into()),
+        let problem = match examine(self.file.read(FILE_MAX))? {
+            None => return Ok(Loaded::Nothing),
+            Some(Ok(assignment)) => return Ok(Loaded::Found(assignment)),
+            Some(Err(problem)) => problem,
         };
         let path = self.file.set_aside()?;
         tracing::warn!(path = %path.display(), problem, "a stored assignment cannot be used and was set aside");
@@ -180,6 +185,19 @@ impl LockedStore {
     /// [`DpsError`] `file` when it cannot be removed.
     pub fn clear(&self) -> Result<(), DpsError> {
         Ok(self.file.remove()?)
+    }
+}
+
+/// Returns what the file holds, or what is wrong with it.
+fn examine(
+    read: Result<Option<Zeroizing<Vec<u8>>>, FileError>,
+) -> Result<Option<Result<StoredAssignment, String>>, DpsError> {
+    match read {
+        Ok(text) => Ok(text.map(|text| parse(&text))),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            Ok(Some(Err(format!("it is longer than {FILE_MAX} bytes"))))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -88,7 +88,14 @@ impl Tests {
             hosted: compile(
                 folder,
                 &format!("hosted-{kind}"),
-                &["hosted.c", "hosted_scene.c", "hosted_certificates.c", "hosted_issued.c", "hosted_profile.c"],
+                &[
+                    "hosted.c",
+                    "hosted_scene.c",
+                    "hosted_certificates.c",
+                    "hosted_fallback.c",
+                    "hosted_issued.c",
+                    "hosted_profile.c",
+                ],
                 flags,
                 Some(library),
             )?,

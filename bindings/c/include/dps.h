@@ -1629,6 +1629,8 @@ enum {
     DPS_PROGRESS_SENDING = 2,
     /** To wait. */
     DPS_PROGRESS_WAITING = 3,
+    /** To try the next credential, since the service refused the one before it. */
+    DPS_PROGRESS_SWITCHING = 4,
 };
 
 /**
@@ -1647,10 +1649,14 @@ typedef struct dps_progress {
      * never null; it is empty if there is no operation to continue.
      */
     const char *resume;
+    /** `SWITCHING`: the refused credential, where 0 is the one of `dps_client_config`, 1 its `fallback`, and so on. */
+    uint32_t refused_credential;
+    /** `SWITCHING`: the credential that is tried next, counted as above. */
+    uint32_t next_credential;
 } dps_progress;
 
 /**
- * Is called before each signature, request and wait, on the thread that made the call. If it returns 0, the call
+ * Is called before each signature, request, wait and change of the credential, on the thread that made the call. If it returns 0, the call
  * continues; any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
  * return quickly, since the call waits for it, and must not call `longjmp`.
  */
@@ -1687,6 +1693,22 @@ typedef struct dps_failure {
     dps_reply_problem reply_problem;
 } dps_failure;
 
+/** Why the service refused a credential. Spans live as long as the error that it is from; what is not known is empty or 0. */
+typedef struct dps_refused_credential {
+    /** Which credential it is: 0 is the one of `dps_client_config`, 1 its `fallback`, and so on. */
+    uint32_t credential_index;
+    /** `DPS_ERROR_UNAUTHORIZED` or `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED`. */
+    dps_result result;
+    /** The service's HTTP status, or the number in MQTT's topic. */
+    uint32_t http_status;
+    /** The service's six-digit code. */
+    uint32_t service_code;
+    /** The service's tracking id, by which Azure's support finds the request. */
+    dps_span tracking_id;
+    /** What went wrong. */
+    dps_span message;
+} dps_refused_credential;
+
 /**
  * Returns one line with the problem, the facts and the most likely cause. It ends with a NUL, is never null, and contains
  * no secrets.
@@ -1708,6 +1730,16 @@ dps_result dps_error_failure(const dps_error *error, dps_failure *failure);
  */
 DPS_NODISCARD
 dps_result dps_error_hint(const dps_error *error, size_t index, dps_hint *hint);
+
+/**
+ * Writes why a credential was refused to `refused`, in the order in which they were tried; with a single credential there are none.
+ *
+ * Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last refusal, or if a pointer is null.
+ */
+DPS_NODISCARD
+dps_result dps_error_refused_credential(const dps_error *error,
+                                        size_t index,
+                                        dps_refused_credential *refused);
 
 /**
  * Returns the resume token: set `resume` to it in a later call, to continue the operation that the service had started. It
@@ -1892,6 +1924,49 @@ dps_issued_state dps_issued_identity_state(const dps_issued_identity *identity,
 /** Frees an identity, and wipes its key unless an operational key has it too. Null is ignored. */
 void dps_issued_identity_free(dps_issued_identity *identity);
 
+/* Hosted: credentials -------------------------------------------------------- */
+
+/**
+ * A credential that is tried when the service refuses the one before it: `fallback` of `dps_client_config`. Initialize it with
+ * `dps_credential_default`; then set one of the credentials. The members are those of `dps_client_config` with the same names.
+ */
+typedef struct dps_credential {
+    /** The size of the struct, set by `dps_credential_default`. */
+    size_t size;
+    /** The credential to try when the service refuses this one; null after the last. */
+    const dps_credential *fallback;
+    /** The device's own key as base64: a secret. */
+    dps_span device_key;
+    /** A file with the device's own key as base64. */
+    dps_span device_key_file;
+    /** The enrollment group's key as base64, from which the device's is derived. */
+    dps_span group_key;
+    /** A file with the enrollment group's key as base64. */
+    dps_span group_key_file;
+    /** A file with the device's certificate and its chain. */
+    dps_span certificate_file;
+    /** A file with the private key of the certificate. Default: `certificate_file`. */
+    dps_span certificate_key_file;
+    /** A file with the passphrase of an encrypted private key. */
+    dps_span certificate_key_passphrase_file;
+    /** The URI of a key in a PKCS#11 token: a symmetric key, or with `certificate_file` the private key of the certificate. */
+    dps_span pkcs11_uri;
+    /** The token's module. Default: p11-kit's proxy. */
+    dps_span pkcs11_module;
+    /** A file with the PIN of the token. */
+    dps_span pkcs11_pin_file;
+    /** How to reach the TPM 2.0. */
+    dps_span tpm_tcti;
+    /** A file with the password of the TPM's endorsement hierarchy. */
+    dps_span tpm_endorsement_password_file;
+    /** A file with the password of the TPM's owner hierarchy. */
+    dps_span tpm_owner_password_file;
+    /** An identity that the service issued. It is left out while it is not valid. */
+    const dps_issued_identity *issued_identity;
+    /** Where the TPM keeps the key for the hub. Default: 0x100. */
+    uint32_t tpm_auth_key_index;
+} dps_credential;
+
 /* Hosted: the configuration of a call ---------------------------------------- */
 
 /** The transport to the service. */
@@ -1913,7 +1988,7 @@ typedef uint64_t (*dps_clock_function)(void *context);
 
 /**
  * The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
- * `id_scope`, one of the credentials and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
+ * `id_scope`, one of the credentials (others are for `fallback`) and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
  * or null has its default.
  *
  * The library only reads the struct and what it points to, and only until the call returns.
@@ -2061,7 +2136,7 @@ typedef struct dps_client_config {
     dps_span certificate_request;
     /**
      * An identity that the service issued. One of the credentials, such as for `dps_client_renew_at_hub`; the service accepts it
-     * if an enrollment does. Its registration id is the default then.
+     * if an enrollment does. Its registration id is the default then. With a `fallback` it is left out while it is not valid.
      */
     const dps_issued_identity *issued_identity;
     /**
@@ -2069,6 +2144,19 @@ typedef struct dps_client_config {
      * `api_version` that does not report it.
      */
     bool connection_profile;
+    /**
+     * The credential to try when the service refuses the one of this struct; null for none, 7 at most, each as the `fallback` of the
+     * one before it. The next one is tried at once, over a connection of its own, after the status 401, unless the service's `Date`
+     * shows that the device's clock is far off; after CONNACK 4 or 5; and after a TLS alert about the certificate, under TLS
+     * 1.2 once a second connection has met one too. It is never tried after another failure, so that nobody on the way can make
+     * the device use a weaker credential. All share `timeout_ms`.
+     */
+    const dps_credential *fallback;
+    /**
+     * Which credential is tried first, and signs in to the hub: `dps_assignment_credential_index` of the last assignment, where 0
+     * is the one of this struct, 1 its `fallback`, and so on. Set it to 0 after a certificate was issued.
+     */
+    uint32_t credential_index;
 } dps_client_config;
 
 /* Hosted: renewal at the hub ------------------------------------------------- */
@@ -2109,7 +2197,7 @@ typedef struct dps_hub_renewal {
  * Blocks until the hub has issued the chain, which is not checked: see `dps_issued_identity_accept`.
  *
  * `config` has the credential with which the device signs in to the hub: `issued_identity` while it is valid, or any other one of
- * the device. Of its options, `transport` (MQTT over WebSocket, otherwise MQTT over TLS), roots, proxy, clock, timeouts, `cancel`
+ * the device; of several, the one of `credential_index`. Of its options, `transport` (MQTT over WebSocket, otherwise MQTT over TLS), roots, proxy, clock, timeouts, `cancel`
  * and `log` count. A hub that is in trouble asks for waits of up to 5 minutes.
  *
  * A connection that breaks is made again, and the request goes on. A hub lets a device have one connection: what the application
@@ -2215,6 +2303,10 @@ dps_result dps_config_default_sized(size_t size, dps_config *config);
 DPS_NODISCARD
 dps_result dps_client_config_default_sized(size_t size, dps_client_config *config);
 
+/** `dps_credential_default` for a `dps_credential` of `size` bytes. */
+DPS_NODISCARD
+dps_result dps_credential_default_sized(size_t size, dps_credential *credential);
+
 /** `dps_hub_renewal_default` for a `dps_hub_renewal` of `size` bytes. */
 DPS_NODISCARD
 dps_result dps_hub_renewal_default_sized(size_t size, dps_hub_renewal *renewal);
@@ -2247,6 +2339,7 @@ dps_result dps_certificate_request_init_reader_sized(size_t size,
 #define dps_tpm_init(...) dps_tpm_init_sized(sizeof(dps_tpm), __VA_ARGS__)
 #define dps_config_default(...) dps_config_default_sized(sizeof(dps_config), __VA_ARGS__)
 #define dps_client_config_default(...) dps_client_config_default_sized(sizeof(dps_client_config), __VA_ARGS__)
+#define dps_credential_default(...) dps_credential_default_sized(sizeof(dps_credential), __VA_ARGS__)
 #define dps_hub_renewal_default(...) dps_hub_renewal_default_sized(sizeof(dps_hub_renewal), __VA_ARGS__)
 #define dps_certificate_request_init(...) dps_certificate_request_init_sized(sizeof(dps_certificate_request), __VA_ARGS__)
 #define dps_certificate_request_init_reader(...) dps_certificate_request_init_reader_sized(sizeof(dps_certificate_request), __VA_ARGS__)
@@ -2303,6 +2396,12 @@ dps_connection_profile dps_assignment_connection_profile(const dps_assignment *a
  */
 const char *dps_assignment_connection_profile_word(const dps_assignment *assignment);
 
+/**
+ * Returns which credential the service accepted: 0 for the one of `dps_client_config`, 1 for its `fallback`, and so on. Store it with the
+ * assignment, for `credential_index` of later calls. 0 after a lookup.
+ */
+uint32_t dps_assignment_credential_index(const dps_assignment *assignment);
+
 /** Frees an assignment. Null is ignored. */
 void dps_assignment_free(dps_assignment *assignment);
 
@@ -2345,7 +2444,8 @@ typedef struct dps_hub_password dps_hub_password;
 /**
  * Signs a password with which the device signs in to its hub: its SAS token, over MQTT with the device id as client id and the
  * user name of `dps_mqtt_write_hub_user_name`. `config` has the id scope, the registration id and the credential with which
- * the device registered: a key, a key in a token, or a TPM, where the key of its last registration signs. `hub` and `device_id`
+ * the device registered: a key, a key in a token, or a TPM, where the key of its last registration signs; of several, the one of
+ * `credential_index`. `hub` and `device_id`
  * are those of the assignment, `profile` what `dps_assignment_connection_profile_word` returned, empty if it was not reported.
  * Nothing is sent. `life_s` is how long the password is valid; 0 for an hour.
  *

@@ -25,6 +25,9 @@ void certificates(void);
 /* The tests of issued certificates. */
 void issued(void);
 
+/* The tests of several credentials. */
+void fallbacks(void);
+
 /* The tests of connection profiles. */
 void profiles(void);
 

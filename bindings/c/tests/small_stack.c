@@ -57,7 +57,25 @@ static void *registers(void *argument)
     return NULL;
 }
 
-static void on_a_small_stack(const char *variable, dps_transport transport, const char *certificate, const char *key)
+/* Makes an RSA key, which takes the most, and a certificate request for it. */
+static void *makes_a_key(void *argument)
+{
+    struct job *const job = argument;
+    unsigned char request[DPS_OPERATIONAL_REQUEST_SIZE];
+    dps_operational_key *key = NULL;
+    dps_error *error = NULL;
+    size_t length = 0;
+    job->found = dps_operational_key_generate(DPS_KEY_ALGORITHM_RSA_2048, &key, &error);
+    if (job->found == DPS_OK)
+        job->found = dps_operational_key_write_request(key, DPS_SPAN("dev-01"), DPS_BUFFER(request), &length, &error);
+    if (error != NULL)
+        strncpy(job->text, dps_error_text(error), sizeof job->text - 1);
+    dps_operational_key_free(key);
+    dps_error_free(error);
+    return NULL;
+}
+
+static void on_a_small_stack(void *(*work)(void *), struct job *job, const char *what)
 {
     /* Below the stack is memory that must not be touched. */
     unsigned char *const memory =
@@ -65,34 +83,41 @@ static void on_a_small_stack(const char *variable, dps_transport transport, cons
     CHECK(memory != MAP_FAILED && mprotect(memory, GUARD, PROT_NONE) == 0);
     unsigned char *const stack = memory + GUARD;
     memset(stack, PAINT, STACK);
-    struct job job = {.endpoint = getenv(variable), .transport = transport, .found = DPS_ERROR_INTERNAL};
-    job.certificate = certificate;
-    job.key = key;
+    job->found = DPS_ERROR_INTERNAL;
     pthread_attr_t attributes;
     pthread_t thread;
     CHECK(pthread_attr_init(&attributes) == 0 && pthread_attr_setstack(&attributes, stack, STACK) == 0);
-    CHECK(pthread_create(&thread, &attributes, registers, &job) == 0 && pthread_join(thread, NULL) == 0);
-    CHECK(job.found == DPS_OK);
-    if (job.found != DPS_OK)
-        fprintf(stderr, "  %s\n", job.text);
+    CHECK(pthread_create(&thread, &attributes, work, job) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(job->found == DPS_OK);
+    if (job->found != DPS_OK)
+        fprintf(stderr, "  %s\n", job->text);
     size_t untouched = 0;
     while (untouched < STACK && stack[untouched] == PAINT)
         untouched++;
-    printf("small stack: %s, %s: %zu KB of %d KB used\n", variable, key == NULL ? "symmetric key" : key,
-           (STACK - untouched + 1023) / 1024, STACK / 1024);
+    printf("small stack: %s: %zu KB of %d KB used\n", what, (STACK - untouched + 1023) / 1024, STACK / 1024);
     pthread_attr_destroy(&attributes);
     munmap(memory, GUARD + STACK);
+}
+
+static void registration(const char *variable, dps_transport transport, const char *certificate, const char *key)
+{
+    struct job job = {.endpoint = getenv(variable), .transport = transport, .certificate = certificate, .key = key};
+    char what[128];
+    snprintf(what, sizeof what, "%s, %s", variable, key == NULL ? "symmetric key" : key);
+    on_a_small_stack(registers, &job, what);
 }
 
 int main(void)
 {
     static const char *const endpoints[] = {"DPS_TEST_HTTPS", "DPS_TEST_MQTT", "DPS_TEST_WSS"};
     for (dps_transport transport = DPS_TRANSPORT_HTTPS; transport <= DPS_TRANSPORT_MQTT_WEBSOCKET; transport++) {
-        on_a_small_stack(endpoints[transport], transport, NULL, NULL);
-        on_a_small_stack(endpoints[transport], transport, "ec.pem", "ec-pbkdf2.pem");
-        on_a_small_stack(endpoints[transport], transport, "rsa-4096.cert.pem", "rsa-4096.pem");
-        on_a_small_stack(endpoints[transport], transport, "group.pem", "group.pem");
+        registration(endpoints[transport], transport, NULL, NULL);
+        registration(endpoints[transport], transport, "ec.pem", "ec-pbkdf2.pem");
+        registration(endpoints[transport], transport, "rsa-4096.cert.pem", "rsa-4096.pem");
+        registration(endpoints[transport], transport, "group.pem", "group.pem");
     }
+    struct job job = {0};
+    on_a_small_stack(makes_a_key, &job, "an RSA key and a certificate request");
     printf("%u checks, %u failed\n", checks_done, checks_failed);
     return checks_failed != 0;
 }

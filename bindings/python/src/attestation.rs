@@ -155,7 +155,8 @@ pub(crate) enum Attestation<'py> {
     Group(Bound<'py, GroupKey>),
     Signer(Bound<'py, Signer>),
     Certificate(Bound<'py, X509>),
-    Issued(Bound<'py, IssuedIdentity>),
+    /// `None` keeps the place of one that is issued later.
+    Issued(Option<Bound<'py, IssuedIdentity>>),
     Token(Bound<'py, Pkcs11Key>),
     Tpm(Bound<'py, Tpm>),
 }
@@ -175,7 +176,10 @@ impl<'py> Attestation<'py> {
             return Ok(Self::Certificate(device.clone()));
         }
         if let Ok(identity) = object.cast::<IssuedIdentity>() {
-            return Ok(Self::Issued(identity.clone()));
+            return Ok(Self::Issued(Some(identity.clone())));
+        }
+        if object.is_none() {
+            return Ok(Self::Issued(None));
         }
         if let Ok(key) = object.cast::<Pkcs11Key>() {
             return Ok(Self::Token(key.clone()));
@@ -198,7 +202,7 @@ impl<'py> Attestation<'py> {
             }
             Self::Signer(signer) => DeviceCredential::signer(signer.get().calling(signer.py())),
             Self::Certificate(device) => device.get().device().clone().into(),
-            Self::Issued(identity) => Some(identity.get().identity().clone()).into(),
+            Self::Issued(identity) => identity.as_ref().map(|identity| identity.get().identity().clone()).into(),
             Self::Token(key) => key.get().key().clone().into(),
             Self::Tpm(tpm) => tpm.get().credential(),
         })

@@ -27,11 +27,14 @@ const REPLY_MOST: usize = 16 * 1024 * 1024;
 /// registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
 /// or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
 /// attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key, a Tpm, or an IssuedIdentity, which is left
-/// out while it is not valid if there is a fallback.
+/// out while it is not valid if there is a fallback. None keeps the place of an IssuedIdentity for set_issued, such as
+/// IdentityStore.load().identity before the first one was issued; it requires a fallback.
 /// fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by status
 /// 401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (by two of them
 /// under TLS 1.2). They are never tried after another failure, such as a timeout, and share the timeout. The credential
 /// that was accepted is tried first the next time.
+/// first_credential: which one is tried first, 0 for attestation, 1 and more for fallback: the credential_index of an
+/// Assignment of a program that ran before.
 /// transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
 /// endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
 /// ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -70,7 +73,7 @@ impl Client {
         poll_interval = None, minimum_spacing = None, token_life = None, correct_clock = None, keep_alive = None,
         pipelined = None, payload = None, reply_limit = None, seed = None, api_version = None, user_agent = None,
         on_progress = None, service_time_port = None, clock = None, certificate_request = None,
-        connection_profile = None, fallback = None,
+        connection_profile = None, fallback = None, first_credential = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "each is an option, named by the caller")]
     fn new(
@@ -103,6 +106,7 @@ impl Client {
         certificate_request: Given<'_>,
         connection_profile: Given<'_>,
         fallback: Given<'_>,
+        first_credential: Given<'_>,
     ) -> PyResult<Self> {
         logging::refresh(py)?;
         let id_scope = argument::text("id_scope", &id_scope)?;
@@ -143,6 +147,7 @@ impl Client {
             service_time_port => service_time_port: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 1..=u16::MAX),
             seed => seed: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 0..=u32::MAX),
             connection_profile => connection_profile: argument::flag,
+            first_credential => first_credential: |name, given: &Bound<'_, PyAny>| argument::whole(name, given, 0..=u16::MAX).map(usize::from),
             api_version => api_version: argument::text,
             user_agent => user_agent: argument::text,
             on_progress => observer: options::watcher,
@@ -201,10 +206,10 @@ impl Client {
         Ok(HubCredentials::new(&stored.hub, credentials))
     }
 
-    /// Replaces the IssuedIdentity of attestation or fallback, after a registration or a renewal.
+    /// Replaces the IssuedIdentity of attestation or fallback, or the None in its place, after a registration or a renewal.
     ///
     /// Calls that start later try the credentials in their order again. Raises ConfigurationError if the client has no
-    /// IssuedIdentity, or if this one is for another registration id.
+    /// place for an IssuedIdentity, or if this one is for another registration id.
     fn set_issued(&self, identity: &Bound<'_, PyAny>) -> PyResult<()> {
         let wrong = |_| argument::wrong_type("identity", "an IssuedIdentity", identity);
         let issued = identity.cast::<IssuedIdentity>().map_err(wrong)?.get().identity();

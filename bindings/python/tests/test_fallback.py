@@ -78,6 +78,18 @@ def test_hub_credentials_are_those_of_the_credential_that_was_accepted(dps_enrol
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+def test_restarted_device_begins_with_the_credential_that_was_accepted(dps_enrollment: Enrollment, client: Any) -> None:
+    steps = []
+    kwargs = options(dps_enrollment)
+    index = register(client(**kwargs)).credential_index
+    restarted = client(**kwargs, first_credential=index, on_progress=lambda progress: steps.append(progress.step))
+    assert register(restarted).credential_index == 1
+    assert "switching" not in steps
+    with pytest.raises(ConfigurationError, match="the index 2, but the client has 2"):
+        client(**kwargs, first_credential=2)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 def test_next_credential_is_not_tried_after_another_failure(dps_enrollment: Enrollment, client: Any) -> None:
     kwargs = dps_enrollment.client_kwargs()
     dps_enrollment.inject("server-error", at="register", status=403, times=1)
@@ -135,3 +147,12 @@ def test_issued_certificate_is_tried_while_it_is_valid(client: Any) -> None:
         assert refused == [(0, "issued")] * 2, "one that has expired is left out"
         with pytest.raises(ConfigurationError, match="no place for an issued certificate"):
             client(**kwargs).set_issued(issue())
+
+        empty = client(**{**both, "attestation": None}, on_progress=watch)
+        assert register(empty).credential_index == 1
+        assert refused == [(0, "issued")] * 2, "nothing was issued yet"
+        empty.set_issued(issue())
+        assert register(empty).credential_index == 1
+        assert refused == [(0, "issued")] * 3
+        with pytest.raises(ConfigurationError, match="a credential .* is missing"):
+            client(**{**kwargs, "attestation": None})

@@ -116,7 +116,9 @@ impl Command {
         match self {
             Self::DeriveKey(args) => from_stdin(&args.group_key_file) + from_stdin(&args.ids),
             Self::Token(args) => args.stdin_inputs(),
-            Self::Register(args) => args.device.stdin_inputs() + from_stdin(&args.payload_file),
+            Self::Register(args) => {
+                args.device.stdin_inputs() + args.operational.stdin_inputs() + from_stdin(&args.payload_file)
+            }
             Self::Lookup(args) => args.device.stdin_inputs(),
             Self::Check(args) => args.device.stdin_inputs(),
             Self::Enrollment(command) => command.stdin_inputs(),

@@ -24,7 +24,8 @@ use zeroize::Zeroizing;
 use crate::connection::{DeviceArgs, DeviceClock, ProfileArgs, named_client_builder};
 use crate::failure::{Exit, Failure, Result};
 use crate::files::is_stdin;
-use crate::issued::{IdentityFolder, IssuedReport, KeyTypeArgs};
+use crate::issued::{IdentityFolder, IssuedReport};
+use crate::operational::OperationalKeyArgs;
 use crate::output::{Output, note};
 use crate::runtime::{blocking, blocking_within};
 
@@ -48,7 +49,7 @@ pub(crate) struct RegisterArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) issue: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) key_type: KeyTypeArgs,
+    pub(crate) operational: OperationalKeyArgs,
     /// If the service rejects a token and the clocks differ, sign once more with the service's time
     #[arg(long)]
     pub(crate) correct_clock: bool,
@@ -117,10 +118,16 @@ fn prepare(args: RegisterArgs) -> Result<Prepared> {
     let issue = match &args.issue {
         Some(path) => {
             let id = id.ok_or_else(|| Failure::usage("--issue requires --registration-id"))?;
-            let folder = IdentityFolder::create(path, &id)?;
-            let key = args.key_type.key_type.generate()?;
+            let source = args.operational.source()?;
+            let folder = IdentityFolder::create(path, &id, source.token())?;
+            let key = source.key()?;
             builder = builder.certificate_request(key.certificate_request(&id)?);
             Some(Issue { folder, key })
+        }
+        None if args.operational.is_set() => {
+            return Err(Failure::usage(
+                "--key-type and --operational-… are for the key of a certificate: add --issue DIR",
+            ));
         }
         None => None,
     };

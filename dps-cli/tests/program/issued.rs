@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dps_client::IdentityStore;
 use dps_emulator::{CertificatePolicy, IndividualEnrollment};
 
 use super::run::{Folder, Run, dps_line, mode_of};
@@ -103,6 +104,35 @@ fn identity_that_is_not_issued_leaves_the_old_one() {
 }
 
 #[test]
+fn certificate_is_issued_for_a_key_in_a_file() {
+    let ((service, key), folder) = (service(), Folder::new());
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap().serialize_pem();
+    let (file, directory) = (folder.write("operational.key", &pair), folder.file("identity"));
+    let words = ["--key-file", &key, "--issue", &directory, "--operational-key-file", &file];
+    service.as_device("register", "dev-01", &words).run().code(0);
+    let bytes = |pem: &str| pem.lines().filter(|line| !line.starts_with("--")).collect::<String>();
+    assert_eq!(bytes(&folder.read("identity/key.pem")), bytes(&pair));
+    let words = ["--key-file", &key, "--issue", &directory, "--operational-key-file", "/no/such/file"];
+    service.as_device("register", "dev-01", &words).run().code(7);
+}
+
+#[test]
+fn identity_is_shown_while_it_is_locked_and_when_it_is_damaged() {
+    let ((service, key), folder) = (service(), Folder::new());
+    let directory = folder.file("identity");
+    service.as_device("register", "dev-01", &["--key-file", &key, "--issue", &directory]).run().code(0);
+    let lock = IdentityStore::new(&directory).lock().unwrap();
+    dps_line("x509 show", &[&directory]).run().code(0);
+    let locked = renew(&service, &directory, &["--force", "--key-file", &key]).run().code(7).error();
+    assert_eq!(locked["name"], "file", "a renewal changes it");
+    drop(lock);
+    std::fs::write(folder.file("identity/identity.pem"), "-----BEGIN").unwrap();
+    let damaged = dps_line("x509 show", &[&directory, "--json"]).run().code(7).error();
+    assert!(damaged["message"].as_str().unwrap().contains("contains no identity"), "{damaged}");
+    assert_eq!(folder.read("identity/identity.pem"), "-----BEGIN", "it is not renamed");
+}
+
+#[test]
 fn directory_without_an_identity_is_an_error_with_what_to_do() {
     let folder = Folder::new();
     let missing = folder.file("missing");
@@ -110,5 +140,16 @@ fn directory_without_an_identity_is_an_error_with_what_to_do() {
     let empty = folder.file("");
     assert!(dps_line("x509 show", &[&empty]).run().code(7).stderr.contains("dps register --issue"));
     assert!(dps_line("x509 renew", &[&empty]).run().code(7).stderr.contains("register with --issue first"));
-    dps_line("register --scope 0ne1 --rid dev-01 --issue d --resume f --key-file k", &[]).run().code(2);
+    let register = "register --scope 0ne1 --rid dev-01 --key-file k";
+    for words in [
+        "--issue d --resume f",
+        "--key-type ec-p384",
+        "--operational-key-file f",
+        "--operational-pkcs11-uri pkcs11:token=t",
+        "--issue d --operational-pkcs11-module m",
+        "--issue d --key-type ec-p384 --operational-key-file f",
+        "--issue d --operational-key-file f --operational-pkcs11-uri pkcs11:token=t",
+    ] {
+        dps_line(&format!("{register} {words}"), &[]).run().code(2);
+    }
 }

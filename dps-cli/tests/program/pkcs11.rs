@@ -4,7 +4,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dps_emulator::{Certificate, IndividualEnrollment, SymmetricKey};
+use dps_emulator::{Certificate, CertificatePolicy, IndividualEnrollment, SymmetricKey};
 use rustix::process::Signal;
 
 use super::pki::{Ca, Device};
@@ -294,4 +294,41 @@ fn edge_provision_uses_the_configuration_s_certificate_with_its_key_in_a_token()
         format!("method = \"x509\"\nidentity_cert = \"file://{certificate}\"\nidentity_pk = \"{TLS_URI}\"\n");
     let config = edge_config(&service, &token, &attestation);
     assert_eq!(edge_provision(&service, &config).code(0).json()["deviceId"], "dev-01");
+}
+
+#[test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+fn certificate_is_issued_and_renewed_for_a_key_in_a_token() {
+    let service = Service::with(|options| options.hub("localhost", 1).mqtt_port(0).assign_at_once(true));
+    let policy = CertificatePolicy::named("factory", "root", "devices");
+    let key = service.enroll(IndividualEnrollment::new("dev-01").certificate_policy(policy));
+    let (token, folder) = (Token::new(), Folder::new());
+    token.add_pair(&rcgen::KeyPair::generate().unwrap().serialize_pem(), "operational", "07");
+    let directory = folder.file("identity");
+    let of_token = |command: &mut Command| {
+        let [module, path, pin, file] = options(&service, &token, PIN);
+        let names = [module, pin].map(|name| name.replace("--", "--operational-"));
+        let uri = ["--operational-pkcs11-uri", "pkcs11:token=dps;object=operational"];
+        command.args(uri).args([&names[0], &path, &names[1], &file]).run()
+    };
+    let words = ["--key-file", &key, "--issue", &directory, "--json"];
+    let issued = of_token(&mut service.as_device("register", "dev-01", &words)).code(0).json();
+    assert_eq!(issued["issued"]["state"], "valid");
+    let first = folder.read("identity/identity.pem");
+    assert!(first.starts_with("Key-URI: pkcs11:token=dps;object=operational\n"), "{first}");
+    assert!(!first.contains("PRIVATE KEY") && !first.contains(PIN));
+
+    let show = || dps_line("x509 show --json", &[&directory]);
+    assert_eq!(of_token(&mut show()).code(0).json()["state"], "valid");
+    let without = show().run().code(3).error();
+    assert!(without["message"].as_str().unwrap().starts_with("--operational-pkcs11-uri: the key"), "{without}");
+
+    let (endpoint, ca) = (service.emulator().endpoint(), service.folder.file("ca.pem"));
+    let renew = || dps_line("x509 renew --force --json", &[&directory, "--endpoint", &endpoint, "--ca-file", &ca]);
+    of_token(renew().args(["--key-file", &key])).code(0);
+    let second = folder.read("identity/identity.pem");
+    let port = service.emulator().mqtt_addr().unwrap().port().to_string();
+    of_token(renew().args(["--via", "hub", "--hub-port", &port])).code(0);
+    let third = folder.read("identity/identity.pem");
+    assert!(first != second && second != third && third.starts_with("Key-URI"));
 }

@@ -244,6 +244,15 @@ impl ProvisioningClientBuilder {
         self
     }
 
+    /// Sets which credential is tried first, by its index in the order in which they are set, from 0: the
+    /// [`credential_index`](crate::Assignment::credential_index) of the last assignment, so that a restarted device does not begin with one
+    /// that is refused. The others follow in their order. Leave it out once a certificate was issued. [`build`](Self::build) refuses an
+    /// index without a credential.
+    pub fn first_credential(mut self, index: usize) -> Self {
+        self.first_credential = Some(index);
+        self
+    }
+
     /// Takes out the credentials, in their order.
     pub(super) fn take_credentials(&mut self) -> Result<Vec<DeviceCredential>, DpsError> {
         let refused = |message: &str| Err(DpsError::config(ErrorCode::InvalidOption, message.to_owned()));

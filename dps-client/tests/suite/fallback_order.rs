@@ -61,6 +61,17 @@ async fn credential_that_was_accepted_is_forgotten_when_all_are_refused() {
 }
 
 #[tokio::test]
+async fn restarted_device_begins_with_the_credential_of_its_stored_assignment() {
+    let emulator = service().await;
+    let both = || builder(&emulator).symmetric_key(other_key()).fallback(device_key());
+    let stored = both().build().unwrap().register().await.unwrap().to_stored();
+    let restarted = both().first_credential(stored.credential_index).build().unwrap();
+    assert_eq!(registers(&emulator, &restarted).await, (1, 1));
+    enroll_key(&emulator, other_key().to_base64().expose());
+    assert_eq!(registers(&emulator, &restarted).await, (0, 2), "it is refused, and the other one accepted");
+}
+
+#[tokio::test]
 async fn refused_credential_is_followed_by_the_others_as_they_were_set() {
     let emulator = service().await;
     let third = SymmetricKey::from_bytes(&[7; 32]).unwrap();
@@ -143,6 +154,8 @@ fn lists_of_credentials_that_cannot_work_are_refused() {
     assert!(many.contains("a client tries 8 at most"), "{many}");
     let twice = refused(base().issued(None).fallback(None::<IssuedIdentity>));
     assert!(twice.contains("two places for an issued certificate"), "{twice}");
+    let absent = refused(base().symmetric_key(device_key()).fallback(other_key()).first_credential(2));
+    assert!(absent.contains("has the index 2, but the client has 2"), "{absent}");
     let missing = base().symmetric_key(device_key()).fallback(DeviceCredential::key_file("/nowhere/device.key"));
     assert_eq!(missing.build().unwrap_err().code(), ErrorCode::File);
     let foreign = base().symmetric_key(device_key()).fallback(Device::self_signed("dev-02").x509());

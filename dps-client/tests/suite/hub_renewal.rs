@@ -14,7 +14,7 @@ use dps_emulator::{
 use crate::common::{DEVICE_KEY, builder, device_key, service_with};
 
 /// `dev-01`, with a policy, at the hub that it was assigned to.
-struct Site {
+pub(crate) struct Site {
     emulator: Emulator,
     credentials: dps_client::HubCredentials,
     key: OperationalKey,
@@ -32,11 +32,11 @@ impl Site {
         Self { emulator, credentials, key: OperationalKey::generate(KeyAlgorithm::EcP256).unwrap() }
     }
 
-    async fn with_policy(options: EmulatorOptions) -> Self {
+    pub(crate) async fn with_policy(options: EmulatorOptions) -> Self {
         Self::new(options, CertificatePolicy::named("factory", "root", "devices")).await
     }
 
-    fn renewal(&self, transport: Transport) -> HubRenewal {
+    pub(crate) fn renewal(&self, transport: Transport) -> HubRenewal {
         let address = match transport {
             Transport::MqttWebSocket => self.emulator.wss_addr(),
             _ => self.emulator.mqtt_addr(),

@@ -3,11 +3,16 @@
 #![cfg(not(debug_assertions))]
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::common::{builder_over, device_key, service};
+use crate::hub_renewal::Site;
 use crate::pki::data;
 use crate::x509_register::{builder as x509_builder, enroll};
-use dps_client::{Passphrase, SecretString, Transport, X509};
+use dps_client::{
+    DpsError, IdentityStore, IssuedIdentity, KeyAlgorithm, OperationalKey, Passphrase, SecretString, Transport, X509,
+};
+use dps_emulator::EmulatorOptions;
 
 const STACK: usize = 96 * 1024;
 
@@ -45,6 +50,31 @@ fn register_with_a_certificate_needs_no_more_than_96_kib_of_stack_over_every_tra
             client.blocking().register().map(|assignment| assignment.hub().to_owned())
         });
         assert_eq!(registered.unwrap().join().unwrap().unwrap(), "hub-a.test", "{transport:?}");
+    }
+    drop(runtime);
+}
+
+#[test]
+fn renewal_at_the_hub_needs_no_more_than_96_kib_of_stack() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let site = runtime.block_on(Site::with_policy(EmulatorOptions::new()));
+    for (transport, algorithm) in [
+        (Transport::Mqtt, KeyAlgorithm::EcP256),
+        (Transport::MqttWebSocket, KeyAlgorithm::EcP384),
+        (Transport::Mqtt, KeyAlgorithm::Rsa2048),
+    ] {
+        let renewal = site.renewal(transport);
+        // The key is made, and the identity checked and stored, on the small stack too.
+        let renew = move || {
+            let (id, folder) = ("dev-01".parse()?, tempfile::tempdir().unwrap());
+            let key = OperationalKey::generate(algorithm)?;
+            let chain = renewal.blocking_issue(&key.certificate_request(&id)?)?;
+            let store = IdentityStore::new(folder.path()).lock()?;
+            store.save(&IssuedIdentity::accept(key, chain, &id, Some(SystemTime::now()))?)?;
+            Ok::<_, DpsError>(store.load()?.found().is_some())
+        };
+        let small = std::thread::Builder::new().stack_size(STACK);
+        assert!(small.spawn(renew).unwrap().join().unwrap().unwrap(), "{transport:?}");
     }
     drop(runtime);
 }

@@ -55,6 +55,7 @@ const HOSTED: &[Section] = &[
         file: "hosted/issued.rs",
         include: &["dps_key_algorithm", "dps_issued_state"],
     },
+    Section { title: "Hosted: credentials", file: "hosted/credential.rs", include: &["dps_credential"] },
     Section {
         title: "Hosted: the configuration of a call",
         file: "hosted/config.rs",

@@ -24,6 +24,7 @@ pub struct dps_assignment {
     issued_chain: Option<dps_certificate_chain>,
     profile: dps_connection_profile,
     profile_word: CString,
+    credential_index: u32,
 }
 
 impl dps_assignment {
@@ -40,6 +41,8 @@ impl dps_assignment {
             issued_chain: dps_certificate_chain::new(found.issued_chain().to_vec()),
             profile: number(found.connection_profile()),
             profile_word: c_text(found.connection_profile().word()),
+            // A call has 8 credentials at most.
+            credential_index: found.credential_index() as u32,
         }
     }
 
@@ -55,6 +58,7 @@ impl dps_assignment {
             issued_chain: None,
             profile: number(&found.connection_profile),
             profile_word: c_text(found.connection_profile.word()),
+            credential_index: 0,
         }
     }
 }
@@ -167,6 +171,14 @@ pub unsafe extern "C" fn dps_assignment_connection_profile(
 pub unsafe extern "C" fn dps_assignment_connection_profile_word(assignment: *const dps_assignment) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(assignment, |assignment| &assignment.profile_word) }
+}
+
+/// Returns which credential the service accepted: 0 for the one of `dps_client_config`, 1 for its `fallback`, and so on. Store it with the
+/// assignment, for `credential_index` of later calls. 0 after a lookup.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_assignment_credential_index(assignment: *const dps_assignment) -> u32 {
+    // SAFETY: as the caller promises.
+    unsafe { assignment.as_ref() }.map_or(0, |assignment| assignment.credential_index)
 }
 
 /// Frees an assignment. Null is ignored.

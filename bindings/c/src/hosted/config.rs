@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 
 use crate::hosted::cancel::dps_cancel_token;
+use crate::hosted::credential::dps_credential;
 use crate::hosted::issued::dps_issued_identity;
 use crate::hosted::log::dps_log_function;
 use crate::hosted::progress::dps_progress_function;
@@ -26,7 +27,7 @@ pub enum dps_transport {
 pub type dps_clock_function = Option<unsafe extern "C" fn(context: *mut c_void) -> u64>;
 
 /// The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
-/// `id_scope`, one of the credentials and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
+/// `id_scope`, one of the credentials (others are for `fallback`) and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
 /// or null has its default.
 ///
 /// The library only reads the struct and what it points to, and only until the call returns.
@@ -152,11 +153,20 @@ pub struct dps_client_config {
     /// then 2026-11-01, which has certificate requests.
     pub certificate_request: dps_span,
     /// An identity that the service issued. One of the credentials, such as for `dps_client_renew_at_hub`; the service accepts it
-    /// if an enrollment does. Its registration id is the default then.
+    /// if an enrollment does. Its registration id is the default then. With a `fallback` it is left out while it is not valid.
     pub issued_identity: *const dps_issued_identity,
     /// Whether to ask which protocol the hub speaks (`dps_assignment_connection_profile`). `DPS_ERROR_INVALID_OPTION` with an
     /// `api_version` that does not report it.
     pub connection_profile: bool,
+    /// The credential to try when the service refuses the one of this struct; null for none, 7 at most, each as the `fallback` of the
+    /// one before it. The next one is tried at once, over a connection of its own, after the status 401, unless the service's `Date`
+    /// shows that the device's clock is far off; after CONNACK 4 or 5; and after a TLS alert about the certificate, under TLS
+    /// 1.2 once a second connection has met one too. It is never tried after another failure, so that nobody on the way can make
+    /// the device use a weaker credential. All share `timeout_ms`.
+    pub fallback: *const dps_credential,
+    /// Which credential is tried first, and signs in to the hub: `dps_assignment_credential_index` of the last assignment, where 0
+    /// is the one of this struct, 1 its `fallback`, and so on. Set it to 0 after a certificate was issued.
+    pub credential_index: u32,
 }
 
 // SAFETY: numbers, truth values, spans, pointers and optional functions, for which zero is valid.

@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 use std::ffi::CString;
 
-use dps_client::{DpsError, ErrorCode, Hint, Verdict};
+use dps_client::{DpsError, ErrorCode, Hint, RefusedCredential, Verdict};
 use dps_core::ReplyProblem;
 
 use crate::hosted::assignment::c_text;
@@ -26,6 +26,7 @@ pub struct dps_error {
     needed: Option<usize>,
     reply_problem: Option<ReplyProblem>,
     hints: Vec<Hint>,
+    refused: Vec<RefusedCredential>,
     resume: CString,
 }
 
@@ -57,6 +58,24 @@ pub struct dps_failure {
     pub reply_problem: dps_reply_problem,
 }
 
+/// Why the service refused a credential. Spans live as long as the error that it is from; what is not known is empty or 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct dps_refused_credential {
+    /// Which credential it is: 0 is the one of `dps_client_config`, 1 its `fallback`, and so on.
+    pub credential_index: u32,
+    /// `DPS_ERROR_UNAUTHORIZED` or `DPS_ERROR_CLIENT_CERTIFICATE_REFUSED`.
+    pub result: dps_result,
+    /// The service's HTTP status, or the number in MQTT's topic.
+    pub http_status: u32,
+    /// The service's six-digit code.
+    pub service_code: u32,
+    /// The service's tracking id, by which Azure's support finds the request.
+    pub tracking_id: dps_span,
+    /// What went wrong.
+    pub message: dps_span,
+}
+
 impl dps_error {
     /// An error that does not come from the client.
     pub(crate) fn new(code: ErrorCode, verdict: Verdict, text: &str) -> Box<Self> {
@@ -73,6 +92,7 @@ impl dps_error {
             needed: None,
             reply_problem: None,
             hints: Vec::new(),
+            refused: Vec::new(),
             resume: CString::default(),
         })
     }
@@ -97,6 +117,7 @@ impl From<DpsError> for Box<dps_error> {
             needed: error.needed_bytes(),
             reply_problem: error.reply_problem(),
             hints: error.hints().to_vec(),
+            refused: error.refused_credentials().to_vec(),
             resume: c_text(error.resume_token().map(ToString::to_string).as_deref()),
         })
     }
@@ -145,6 +166,33 @@ pub unsafe extern "C" fn dps_error_hint(error: *const dps_error, index: usize, h
         // SAFETY: as the caller promises.
         let (error, place) = unsafe { (error.as_ref().ok_or(Refused::ARGUMENT)?, output(hint)?) };
         place.write(dps_hint::from_hint(*error.hints.get(index).ok_or(Refused::ARGUMENT)?));
+        Ok(())
+    };
+    done(tell())
+}
+
+/// Writes why a credential was refused to `refused`, in the order in which they were tried; with a single credential there are none.
+///
+/// Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last refusal, or if a pointer is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_error_refused_credential(
+    error: *const dps_error,
+    index: usize,
+    refused: *mut dps_refused_credential,
+) -> dps_result {
+    let tell = || {
+        // SAFETY: as the caller promises.
+        let (error, place) = unsafe { (error.as_ref().ok_or(Refused::ARGUMENT)?, output(refused)?) };
+        let refused = error.refused.get(index).ok_or(Refused::ARGUMENT)?;
+        place.write(dps_refused_credential {
+            // A call has 8 credentials at most.
+            credential_index: refused.place().index() as u32,
+            result: number(refused.code()),
+            http_status: refused.http_status().map_or(0, u32::from),
+            service_code: refused.error_code().unwrap_or(0),
+            tracking_id: dps_span::from_text(refused.tracking_id().unwrap_or_default()),
+            message: dps_span::from_text(refused.message()),
+        });
         Ok(())
     };
     done(tell())

@@ -15,6 +15,7 @@ use crate::hosted::assignment::c_text;
 use crate::hosted::client::call;
 use crate::hosted::config::dps_client_config;
 use crate::hosted::error::dps_error;
+use crate::input::input;
 use crate::memory::bytes;
 use crate::result::{Refused, done, dps_result};
 use crate::span::dps_span;
@@ -40,7 +41,8 @@ impl Drop for dps_hub_password {
 
 /// Signs a password with which the device signs in to its hub: its SAS token, over MQTT with the device id as client id and the
 /// user name of `dps_mqtt_write_hub_user_name`. `config` has the id scope, the registration id and the credential with which
-/// the device registered: a key, a key in a token, or a TPM, where the key of its last registration signs. `hub` and `device_id`
+/// the device registered: a key, a key in a token, or a TPM, where the key of its last registration signs; of several, the one of
+/// `credential_index`. `hub` and `device_id`
 /// are those of the assignment, `profile` what `dps_assignment_connection_profile_word` returned, empty if it was not reported.
 /// Nothing is sent. `life_s` is how long the password is valid; 0 for an hour.
 ///
@@ -64,8 +66,10 @@ pub unsafe extern "C" fn dps_client_hub_password(
     else {
         return done(Err(Refused::ARGUMENT));
     };
+    // SAFETY: as the caller promises.
+    let Ok(given) = (unsafe { input(config) }) else { return done(Err(Refused::ARGUMENT)) };
     let sign = async |client: &ProvisioningClient, _: Option<&ResumeToken>| {
-        let mut credentials = credentials_at(client, hub, device_id, &profile)?;
+        let mut credentials = credentials_at(client, hub, device_id, &profile, given.credential_index)?;
         if life_s > 0 {
             credentials = credentials.password_life(Duration::from_secs(life_s.into()));
         }
@@ -81,10 +85,12 @@ pub(super) fn credentials_at(
     hub: &str,
     device_id: &str,
     profile: &ConnectionProfile,
+    credential_index: u32,
 ) -> Result<HubCredentials, DpsError> {
     let (id_scope, registration_id) = (client.id_scope().clone(), client.registration_id().clone());
     let mut stored = StoredAssignment::new(id_scope, registration_id, hub, device_id);
     stored.connection_profile = profile.clone();
+    stored.credential_index = credential_index as usize;
     client.hub_credentials(&stored)?.ok_or_else(|| ConfigError::OperationMismatch.into())
 }
 

@@ -8,7 +8,7 @@ mod attempt;
 pub mod cancel;
 pub mod client;
 pub mod config;
-mod credential;
+pub mod credential;
 pub mod error;
 pub mod hub;
 pub mod issued;

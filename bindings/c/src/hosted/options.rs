@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dps_client::{
-    ConfigError, DpsError, ErrorCode, GroupKey, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy,
-    ProxyChoice, ProxyError, ResumeToken, Roots, SymmetricKey, Transport, Verdict,
+    ConfigError, DpsError, ErrorCode, ProvisioningClient, ProvisioningClientBuilder as Builder, Proxy, ProxyChoice,
+    ProxyError, ResumeToken, Roots, Transport, Verdict,
 };
 
 use crate::hosted::config::{dps_client_config, dps_transport};
@@ -156,26 +156,18 @@ impl dps_client_config {
         // SAFETY: promised on.
         let text = |name, span| unsafe { option(name, span) };
         type Setter = fn(Builder, String) -> Builder;
-        let plain: [(&str, dps_span, Setter); 8] = [
+        let plain: [(&str, dps_span, Setter); 6] = [
             ("endpoint", self.endpoint, Builder::endpoint),
             ("id_scope", self.id_scope, Builder::id_scope),
             ("registration_id", self.registration_id, Builder::registration_id),
             ("api_version", self.api_version, Builder::api_version),
             ("user_agent", self.user_agent, Builder::user_agent),
             ("payload", self.payload, Builder::payload),
-            ("device_key_file", self.device_key_file, Builder::key_file),
-            ("group_key_file", self.group_key_file, Builder::group_key_file),
         ];
         for (name, span, set) in plain {
             if let Some(text) = text(name, span)? {
                 builder = set(builder, text.to_owned());
             }
-        }
-        if let Some(key) = text("device_key", self.device_key)? {
-            builder = builder.symmetric_key(SymmetricKey::from_base64(key).map_err(unusable)?);
-        }
-        if let Some(key) = text("group_key", self.group_key)? {
-            builder = builder.group_key(GroupKey::from_base64(key).map_err(unusable)?);
         }
         // SAFETY: promised on.
         let request = unsafe { given("certificate_request", self.certificate_request)? };
@@ -183,7 +175,7 @@ impl dps_client_config {
             builder = builder.certificate_request(request);
         }
         // SAFETY: promised on.
-        unsafe { self.tpm(self.issued(self.certificate_or_token(builder)?)) }
+        unsafe { self.credentials(builder) }
     }
 
     /// Returns the operation to continue, if there is one.

@@ -19,6 +19,8 @@ pub enum dps_progress_kind {
     DPS_PROGRESS_SENDING = 2,
     /// To wait.
     DPS_PROGRESS_WAITING = 3,
+    /// To try the next credential, since the service refused the one before it.
+    DPS_PROGRESS_SWITCHING = 4,
 }
 
 /// The next step of a call. It lives, with its string, until the `progress` function returns. Newer versions of the library
@@ -35,9 +37,13 @@ pub struct dps_progress {
     /// `WAITING`: the resume token; set `resume` to it in a later call, to continue from here. It ends with a NUL and is
     /// never null; it is empty if there is no operation to continue.
     pub resume: *const c_char,
+    /// `SWITCHING`: the refused credential, where 0 is the one of `dps_client_config`, 1 its `fallback`, and so on.
+    pub refused_credential: u32,
+    /// `SWITCHING`: the credential that is tried next, counted as above.
+    pub next_credential: u32,
 }
 
-/// Is called before each signature, request and wait, on the thread that made the call. If it returns 0, the call
+/// Is called before each signature, request, wait and change of the credential, on the thread that made the call. If it returns 0, the call
 /// continues; any other number ends the call with `DPS_ERROR_CANCELLED`, before anything more is signed or sent. It must
 /// return quickly, since the call waits for it, and must not call `longjmp`.
 pub type dps_progress_function =
@@ -63,6 +69,8 @@ impl Watcher {
             call: dps_call::DPS_CALL_NONE,
             wait_ms: 0,
             resume: c"".as_ptr(),
+            refused_credential: 0,
+            next_credential: 0,
         };
         match progress {
             Progress::Signing => {}
@@ -79,6 +87,11 @@ impl Watcher {
                 step.kind = dps_progress_kind::DPS_PROGRESS_WAITING;
                 step.wait_ms = wait.as_millis().try_into().unwrap_or(u64::MAX);
                 step.resume = resume.as_ptr();
+            }
+            Progress::Switching { refused, next } => {
+                step.kind = dps_progress_kind::DPS_PROGRESS_SWITCHING;
+                // A call has 8 credentials at most.
+                (step.refused_credential, step.next_credential) = (refused.index() as u32, next.index() as u32);
             }
             // One that this binding does not know yet.
             _ => return ControlFlow::Continue(()),

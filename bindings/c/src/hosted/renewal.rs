@@ -52,7 +52,7 @@ unsafe impl Input for dps_hub_renewal {}
 /// Blocks until the hub has issued the chain, which is not checked: see `dps_issued_identity_accept`.
 ///
 /// `config` has the credential with which the device signs in to the hub: `issued_identity` while it is valid, or any other one of
-/// the device. Of its options, `transport` (MQTT over WebSocket, otherwise MQTT over TLS), roots, proxy, clock, timeouts, `cancel`
+/// the device; of several, the one of `credential_index`. Of its options, `transport` (MQTT over WebSocket, otherwise MQTT over TLS), roots, proxy, clock, timeouts, `cancel`
 /// and `log` count. A hub that is in trouble asks for waits of up to 5 minutes.
 ///
 /// A connection that breaks is made again, and the request goes on. A hub lets a device have one connection: what the application
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn dps_client_renew_at_hub(
             let (hub, device_id) = (needed("hub", renewal.hub)?, needed("device_id", renewal.device_id)?);
             let profile = word(renewal.connection_profile)
                 .map_err(|code| refused(code, "connection_profile is not a word of the service"))?;
-            let credentials = credentials_at(client, hub, device_id, &profile)?;
+            let credentials = credentials_at(client, hub, device_id, &profile, options.credential_index)?;
             (given("certificate_request", renewal.certificate_request)?, renewal.start(hub, credentials, &options)?)
         };
         Ok(renewal.issue(request).await?.into())

@@ -5,6 +5,7 @@ use core::ffi::c_void;
 
 use crate::config::dps_config;
 use crate::hosted::config::dps_client_config;
+use crate::hosted::credential::dps_credential;
 use crate::hosted::renewal::dps_hub_renewal;
 use crate::input::set_to_zero;
 use crate::issuance::{
@@ -167,6 +168,13 @@ pub unsafe extern "C" fn dps_config_default_sized(size: usize, config: *mut dps_
 pub unsafe extern "C" fn dps_client_config_default_sized(size: usize, config: *mut dps_client_config) -> dps_result {
     // SAFETY: as the caller promises.
     done(unsafe { set_to_zero(config, size) })
+}
+
+/// `dps_credential_default` for a `dps_credential` of `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dps_credential_default_sized(size: usize, credential: *mut dps_credential) -> dps_result {
+    // SAFETY: as the caller promises.
+    done(unsafe { set_to_zero(credential, size) })
 }
 
 /// `dps_hub_renewal_default` for a `dps_hub_renewal` of `size` bytes.

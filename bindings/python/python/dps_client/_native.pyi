@@ -751,11 +751,14 @@ class Client:
     registration_id: 1 to 128 letters, digits and - . _ : in one spelling everywhere. Default: an X509's common name,
     or a Tpm's identity().registration_id, for which the TPM is read: that blocks, and Ctrl-C is handled afterwards.
     attestation: a SymmetricKey, a GroupKey, a Signer, an X509, a Pkcs11Key, a Tpm, or an IssuedIdentity, which is left
-    out while it is not valid if there is a fallback.
+    out while it is not valid if there is a fallback. None keeps the place of an IssuedIdentity for set_issued, such as
+    IdentityStore.load().identity before the first one was issued; it requires a fallback.
     fallback: more credentials, tried in this order, each at once when the service refuses the one before it: by status
     401 unless the device's clock is far off, by CONNACK 4 or 5, or by a TLS alert about the certificate (by two of them
     under TLS 1.2). They are never tried after another failure, such as a timeout, and share the timeout. The credential
     that was accepted is tried first the next time.
+    first_credential: which one is tried first, 0 for attestation, 1 and more for fallback: the credential_index of an
+    Assignment of a program that ran before.
     transport: "https" (port 443), "mqtt" (port 8883) or "mqtt-ws" (MQTT over WebSocket, port 443). Default: "https".
     endpoint: HOST, HOST:PORT or https://HOST. Default: the global endpoint.
     ca_file, ca_pem: the certificates to trust instead of the platform's, as a PEM file or its content.
@@ -788,7 +791,7 @@ class Client:
         cls,
         *,
         id_scope: str,
-        attestation: SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm,
+        attestation: SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm | None,
         registration_id: str | None = None,
         transport: Literal["https", "mqtt", "mqtt-ws"] | None = None,
         endpoint: str | None = None,
@@ -814,17 +817,18 @@ class Client:
         clock: Callable[[], float | datetime | None] | None = None,
         certificate_request: bytes | None = None,
         connection_profile: bool | None = None,
-        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm] | None = None,
+        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm | None] | None = None,
+        first_credential: int | None = None,
     ) -> Self: ...
     @property
     def registration_id(self) -> str:
         """The registration id."""
 
     def set_issued(self, identity: IssuedIdentity) -> None:
-        """Replaces the IssuedIdentity of attestation or fallback, after a registration or a renewal.
+        """Replaces the IssuedIdentity of attestation or fallback, or the None in its place, after a registration or a renewal.
 
         Calls that start later try the credentials in their order again. Raises ConfigurationError if the client has no
-        IssuedIdentity, or if this one is for another registration id.
+        place for an IssuedIdentity, or if this one is for another registration id.
         """
 
     def hub_credentials(

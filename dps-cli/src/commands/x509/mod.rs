@@ -36,7 +36,8 @@ impl X509Command {
     pub(crate) fn stdin_inputs(&self) -> usize {
         match self {
             Self::Check(args) => args.stdin_inputs(),
-            Self::TestCa(_) | Self::Show(_) => 0,
+            Self::TestCa(_) => 0,
+            Self::Show(args) => args.token.stdin_inputs(),
             Self::Renew(args) => args.stdin_inputs(),
         }
     }

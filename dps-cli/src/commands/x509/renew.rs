@@ -15,8 +15,9 @@ use serde::Serialize;
 use crate::connection::{Connection, ConnectionArgs, DeviceArgs, DeviceClock, client_builder};
 use crate::failure::{Exit, Failure, Result};
 use crate::identity::IdentityArgs;
-use crate::issued::{IdentityFolder, IssuedReport, KeyTypeArgs};
+use crate::issued::{IdentityFolder, IssuedReport};
 use crate::key::KeyArgs;
+use crate::operational::OperationalKeyArgs;
 use crate::output::Output;
 use crate::pkcs11::Pkcs11Args;
 use crate::runtime::{blocking, blocking_within};
@@ -37,7 +38,7 @@ pub(crate) struct RenewArgs {
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
-    pub(crate) key_type: KeyTypeArgs,
+    pub(crate) operational: OperationalKeyArgs,
     /// With --via hub: the hub's port. Default: 8883, or 443 with --transport mqtt-ws
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) hub_port: Option<u16>,
@@ -64,7 +65,8 @@ pub(crate) enum Via {
 
 impl RenewArgs {
     pub(super) fn stdin_inputs(&self) -> usize {
-        self.key.stdin_inputs()
+        self.operational.stdin_inputs()
+            + self.key.stdin_inputs()
             + self.certificate.stdin_inputs()
             + self.pkcs11.stdin_inputs()
             + self.tpm.stdin_inputs()
@@ -134,7 +136,8 @@ fn report(
 }
 
 fn prepare(args: RenewArgs, clock: DeviceClock) -> Result<(IdentityFolder, Plan)> {
-    let folder = IdentityFolder::open(&args.directory)?;
+    let source = args.operational.source()?;
+    let folder = IdentityFolder::open(&args.directory, source.token())?;
     let stored = folder.assignment()?.ok_or_else(|| {
         let message = format!("{} contains no assignment: register with --issue first", args.directory.display());
         Failure::new(ErrorCode::File, message)
@@ -144,7 +147,7 @@ fn prepare(args: RenewArgs, clock: DeviceClock) -> Result<(IdentityFolder, Plan)
     let plan = match identity {
         Some(identity) if !args.force && identity.state_at(now) == IssuedState::Valid => Plan::Keep(identity),
         identity => {
-            let key = args.key_type.key_type.generate()?;
+            let key = source.key()?;
             let request = key.certificate_request(&stored.registration_id)?;
             match args.via {
                 Via::Dps => Plan::Dps(key, Box::new(service(args, &stored, request)?)),

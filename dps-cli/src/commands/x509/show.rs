@@ -1,4 +1,4 @@
-//! `dps x509 show`: prints the issued identity of a directory, and whether it is due for renewal.
+//! `dps x509 show`: prints the issued identity of a directory, and whether it is due for renewal. It changes nothing there.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::connection::{CLOCK_OFFSET_MAX, DeviceClock};
 use crate::failure::{Exit, Failure, Result};
-use crate::issued::{IdentityFolder, IssuedReport};
+use crate::issued::{self, IssuedReport};
+use crate::operational::OperationalTokenArgs;
 use crate::output::Output;
 
 /// `dps x509 show`.
@@ -18,6 +19,8 @@ pub(crate) struct ShowArgs {
     /// The directory that 'dps register --issue' wrote
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) token: OperationalTokenArgs,
     /// For tests: move this device's clock by this many seconds
     #[arg(long, value_name = "SECONDS", hide = true, allow_negative_numbers = true, default_value_t = 0,
         value_parser = clap::value_parser!(i64).range(-CLOCK_OFFSET_MAX..=CLOCK_OFFSET_MAX))]
@@ -37,7 +40,6 @@ struct Shown {
 /// Runs the command.
 pub(super) fn run(args: &ShowArgs, output: Output) -> Result<Exit> {
     let clock = DeviceClock::moved(args.clock_offset);
-    let folder = IdentityFolder::open(&args.directory)?;
     let missing = || {
         let message = format!(
             "{} contains no issued identity: make one with 'dps register --issue', or renew it with 'dps x509 renew'",
@@ -45,14 +47,14 @@ pub(super) fn run(args: &ShowArgs, output: Output) -> Result<Exit> {
         );
         Failure::new(ErrorCode::File, message)
     };
-    let identity = folder.identity()?.ok_or_else(missing)?;
+    let (identity, assignment) = issued::read(&args.directory, args.token.key()?.as_ref())?;
+    let identity = identity.ok_or_else(missing)?;
     let now = clock.needed_now()?;
-    let assignment = folder.assignment()?;
     let shown = Shown {
         registration_id: identity.registration_id().to_string(),
         assigned_hub: assignment.as_ref().map(|assignment| assignment.hub.clone()),
         device_id: assignment.map(|assignment| assignment.device_id),
-        issued: IssuedReport::new(folder.path(), &identity, now),
+        issued: IssuedReport::new(&args.directory, &identity, now),
     };
     output.result(&shown, |out| {
         writeln!(out, "{}", shown.registration_id)?;

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use dps_core::ErrorCode;
-use dps_files::{LockedFile, Ownership, PrivateFile};
+use dps_files::{FileError, LockedFile, Ownership, PrivateFile};
 use zeroize::Zeroizing;
 
 use super::IssuedIdentity;
@@ -103,9 +103,89 @@ impl IdentityStore {
     /// # Errors
     /// `file` when another process holds the lock, or it cannot be created.
     pub fn lock(&self) -> Result<LockedIdentityStore, DpsError> {
-        let file = PrivateFile::new(self.folder.join(IDENTITY)).lock()?;
-        Ok(LockedIdentityStore { store: self.clone(), file })
+        Ok(LockedIdentityStore { store: self.clone(), file: self.identity_file().lock()? })
     }
+
+    /// Reads the stored identity, if there is one, without the lock and without changing anything: for programs that only look at
+    /// it, while another one may renew it. With a key in a token, it opens the token as [`LockedIdentityStore::load`] does.
+    ///
+    /// # Errors
+    /// As [`LockedIdentityStore::load`]; also `file` for a file that contains no identity, or a key and a chain that do not fit.
+    pub fn read(&self) -> Result<Option<IssuedIdentity>, DpsError> {
+        let file = self.identity_file();
+        match self.examine(file.read(FILE_MAX))? {
+            Content::Nothing => Ok(None),
+            Content::Identity(identity) => Ok(Some(*identity)),
+            Content::Damaged(problem) => {
+                Err(DpsError::file(file.path(), "contains no identity", io::Error::other(problem)))
+            }
+        }
+    }
+
+    fn identity_file(&self) -> PrivateFile {
+        PrivateFile::new(self.folder.join(IDENTITY))
+    }
+
+    /// Checks what the file of the identity contains.
+    fn examine(&self, read: Result<Option<Zeroizing<Vec<u8>>>, FileError>) -> Result<Content, DpsError> {
+        let document = match read {
+            Ok(None) => return Ok(Content::Nothing),
+            Ok(Some(text)) => match Document::parse(&text) {
+                Ok(document) => document,
+                Err(problem) => return Ok(Content::Damaged(problem)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                return Ok(Content::Damaged(format!("it is longer than {FILE_MAX} bytes")));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let key = match document.key {
+            StoredKey::Here(key) => key,
+            StoredKey::Token { uri, hash } => self.token_key(&uri, &hash)?,
+        };
+        let id = key.with_chain(document.chain.clone()).registration_id()?;
+        self.refuse_other(&id)?;
+        Ok(match IssuedIdentity::accept(key, document.chain, &id, None) {
+            Ok(identity) => Content::Identity(Box::new(identity)),
+            Err(error) => Content::Damaged(error.to_string()),
+        })
+    }
+
+    fn refuse_other(&self, id: &RegistrationId) -> Result<(), DpsError> {
+        let expected = self.registration_id.as_ref();
+        let Some(expected) = expected.filter(|expected| !expected.as_str().eq_ignore_ascii_case(id.as_str())) else {
+            return Ok(());
+        };
+        let folder = self.folder.display();
+        let message = format!("{folder} is for the identity of {:?}, not of {:?}", expected.as_str(), id.as_str());
+        Err(DpsError::config(ErrorCode::CommonNameMismatch, message))
+    }
+
+    #[cfg(feature = "pkcs11")]
+    fn token_key(&self, uri: &str, hash: &str) -> Result<OperationalKey, DpsError> {
+        let Some(key) = &self.token_key else { return Err(token_needed(uri)) };
+        let key = OperationalKey::from_pkcs11(key)?;
+        if hash_of(&key.public_key()?) != hash {
+            let code = ErrorCode::ClientKeyMismatch;
+            let message = format!("{}: the token has another key than the stored identity, {uri}", code.text());
+            return Err(DpsError::config(code, message));
+        }
+        Ok(key)
+    }
+
+    #[cfg(not(feature = "pkcs11"))]
+    fn token_key(&self, uri: &str, hash: &str) -> Result<OperationalKey, DpsError> {
+        let _ = (hash, hash_of);
+        Err(token_needed(uri))
+    }
+}
+
+/// What the file of an identity contains.
+enum Content {
+    Nothing,
+    Identity(Box<IssuedIdentity>),
+    /// What is wrong with it.
+    Damaged(String),
 }
 
 /// An [`IdentityStore`] that this process has locked, until it is dropped.
@@ -132,32 +212,20 @@ impl LockedIdentityStore {
     /// `file` when the file cannot be read, or is a link; `common-name-mismatch` when it is another device's; `invalid-option` when
     /// the key is in a token that was not set, `client-key-mismatch` when the token has another key, and that of the token.
     pub fn load(&self) -> Result<LoadedIdentity, DpsError> {
-        let document = match self.file.read(FILE_MAX) {
-            Ok(None) => return Ok(LoadedIdentity::Nothing),
-            Ok(Some(text)) => match Document::parse(&text) {
-                Ok(document) => document,
-                Err(problem) => return self.set_aside(problem),
-            },
-            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
-                return self.set_aside(format!("it is longer than {FILE_MAX} bytes"));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let key = match document.key {
-            StoredKey::Here(key) => key,
-            StoredKey::Token { uri, hash } => self.token_key(&uri, &hash)?,
-        };
-        let id = key.with_chain(document.chain.clone()).registration_id()?;
-        self.refuse_other(&id)?;
-        match IssuedIdentity::accept(key, document.chain, &id, None) {
-            Ok(identity) => {
+        Ok(match self.store.examine(self.file.read(FILE_MAX))? {
+            Content::Nothing => LoadedIdentity::Nothing,
+            Content::Identity(identity) => {
                 if let Err(error) = self.write_copies(&identity, &mut |_| {}) {
                     tracing::warn!(error = %error.report(), "a copy of the identity cannot be repaired");
                 }
-                Ok(LoadedIdentity::Found(Box::new(identity)))
+                LoadedIdentity::Found(identity)
             }
-            Err(error) => self.set_aside(error.to_string()),
-        }
+            Content::Damaged(problem) => {
+                let path = self.file.set_aside()?;
+                tracing::warn!(path = %path.display(), problem, "a stored identity cannot be used and was set aside");
+                LoadedIdentity::SetAside { path, problem }
+            }
+        })
     }
 
     /// Stores an identity: the old one or the new one is there afterwards, whatever happens. The copies follow.
@@ -170,7 +238,7 @@ impl LockedIdentityStore {
     }
 
     fn save_watched(&self, identity: &IssuedIdentity, watch: &mut dyn FnMut(SavePoint)) -> Result<(), DpsError> {
-        self.refuse_other(identity.registration_id())?;
+        self.store.refuse_other(identity.registration_id())?;
         let text = identity_file(identity.key(), identity.chain())?;
         watch(SavePoint::Begun);
         self.file.replace(&text, Ownership::Private)?;
@@ -208,40 +276,6 @@ impl LockedIdentityStore {
         write_where_different(&self.beside(CHAIN), &chain_file(identity.chain()), Ownership::Public)?;
         watch(SavePoint::Chain);
         Ok(())
-    }
-
-    fn refuse_other(&self, id: &RegistrationId) -> Result<(), DpsError> {
-        let expected = self.store.registration_id.as_ref();
-        let Some(expected) = expected.filter(|expected| !expected.as_str().eq_ignore_ascii_case(id.as_str())) else {
-            return Ok(());
-        };
-        let folder = self.store.folder.display();
-        let message = format!("{folder} is for the identity of {:?}, not of {:?}", expected.as_str(), id.as_str());
-        Err(DpsError::config(ErrorCode::CommonNameMismatch, message))
-    }
-
-    fn set_aside(&self, problem: String) -> Result<LoadedIdentity, DpsError> {
-        let path = self.file.set_aside()?;
-        tracing::warn!(path = %path.display(), problem, "a stored identity cannot be used and was set aside");
-        Ok(LoadedIdentity::SetAside { path, problem })
-    }
-
-    #[cfg(feature = "pkcs11")]
-    fn token_key(&self, uri: &str, hash: &str) -> Result<OperationalKey, DpsError> {
-        let Some(key) = &self.store.token_key else { return Err(token_needed(uri)) };
-        let key = OperationalKey::from_pkcs11(key)?;
-        if hash_of(&key.public_key()?) != hash {
-            let code = ErrorCode::ClientKeyMismatch;
-            let message = format!("{}: the token has another key than the stored identity, {uri}", code.text());
-            return Err(DpsError::config(code, message));
-        }
-        Ok(key)
-    }
-
-    #[cfg(not(feature = "pkcs11"))]
-    fn token_key(&self, uri: &str, hash: &str) -> Result<OperationalKey, DpsError> {
-        let _ = (hash, hash_of);
-        Err(token_needed(uri))
     }
 }
 

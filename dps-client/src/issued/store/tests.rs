@@ -69,6 +69,26 @@ fn kill_saver_at(point: SavePoint, folder: &Path) {
 }
 
 #[test]
+fn identity_is_read_while_another_process_holds_the_lock_and_nothing_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = IdentityStore::new(folder.path());
+    assert!(store.read().unwrap().is_none());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no lock");
+    let (saved, lock) = (identity(), store.lock().unwrap());
+    lock.save(&saved).unwrap();
+    fs::remove_file(folder.path().join(CHAIN)).unwrap();
+    assert_eq!(leaf(&store.read().unwrap().unwrap()), leaf(&saved));
+    assert!(!folder.path().join(CHAIN).exists(), "a copy is not repaired");
+    let other = store.registration_id(&"dev-02".parse().unwrap());
+    assert_eq!(other.read().unwrap_err().code(), ErrorCode::CommonNameMismatch);
+    fs::write(folder.path().join(IDENTITY), "-----BEGIN").unwrap();
+    let damaged = IdentityStore::new(folder.path()).read().unwrap_err();
+    assert_eq!(damaged.code(), ErrorCode::File);
+    assert!(damaged.to_string().contains("identity.pem contains no identity"), "{damaged}");
+    assert!(folder.path().join(IDENTITY).exists(), "it is not renamed");
+}
+
+#[test]
 fn identity_survives_a_kill_at_each_point_of_a_save() {
     for point in POINTS {
         let folder = tempfile::tempdir().unwrap();
