@@ -110,6 +110,9 @@ struct Issue {
 }
 
 fn prepare(args: RegisterArgs) -> Result<Prepared> {
+    if args.issue.is_none() && args.operational.is_set() {
+        return Err(Failure::usage("--key-type and --operational-… are for the key of a certificate: add --issue DIR"));
+    }
     let (builder, id) = named_client_builder(&args.device)?;
     let mut builder = builder
         .correct_clock(args.correct_clock)
