@@ -1934,7 +1934,7 @@ typedef struct dps_credential {
     /** The size of the struct, set by `dps_credential_default`. */
     size_t size;
     /** The credential to try when the service refuses this one; null after the last. */
-    const dps_credential *fallback;
+    const struct dps_credential *fallback;
     /** The device's own key as base64: a secret. */
     dps_span device_key;
     /** A file with the device's own key as base64. */

@@ -3,7 +3,7 @@
 
 /// The same declarations, to be read by people.
 pub(crate) fn tidied(text: &str) -> String {
-    let mut plain = Plain { out: Vec::new(), lines: text.lines().peekable() };
+    let mut plain = Plain { out: Vec::new(), lines: text.lines().peekable(), inside: None };
     plain.run();
     // cbindgen ends a conditional member after its condition.
     plain.out.join("\n").replace("\n#endif\n    ;", ";\n#endif")
@@ -12,20 +12,32 @@ pub(crate) fn tidied(text: &str) -> String {
 struct Plain<'t> {
     out: Vec<String>,
     lines: std::iter::Peekable<std::str::Lines<'t>>,
+    /// The struct whose members follow.
+    inside: Option<&'t str>,
 }
 
-impl Plain<'_> {
+impl<'t> Plain<'t> {
     fn run(&mut self) {
         while let Some(line) = self.lines.next() {
+            if let Some(opened) = line.strip_prefix("typedef struct ") {
+                self.inside = opened.strip_suffix(" {");
+            }
             match line.trim() {
                 "#ifdef __cplusplus" | "#ifndef __cplusplus" => self.skip_conditional(),
                 "/**" => self.comment(line),
                 _ if line.starts_with("enum ") => self.enumeration(line),
                 _ if line.starts_with("dps_result dps_") => {
-                    self.out.extend(["DPS_NODISCARD".to_owned(), without_struct(line)]);
+                    let function = self.without_struct(line);
+                    self.out.extend(["DPS_NODISCARD".to_owned(), function]);
                 }
                 "" if self.out.last().is_none_or(String::is_empty) => {}
-                _ => self.out.push(without_struct(line)),
+                _ => {
+                    let plain = self.without_struct(line);
+                    self.out.push(plain);
+                }
+            }
+            if line.starts_with('}') {
+                self.inside = None;
             }
         }
     }
@@ -51,6 +63,15 @@ impl Plain<'_> {
         }
     }
 
+    /// Types are known by their short names, but for a struct that points to others of its kind.
+    fn without_struct(&self, line: &str) -> String {
+        match self.inside {
+            _ if line.starts_with("typedef struct") => line.to_owned(),
+            Some(own) if line.contains(&format!("struct {own} *")) => line.to_owned(),
+            _ => line.replace("struct dps_", "dps_"),
+        }
+    }
+
     /// `enum name` with its width for C++ becomes an integer type and constants.
     fn enumeration(&mut self, opening: &str) {
         let name = opening.trim_start_matches("enum ");
@@ -65,11 +86,6 @@ impl Plain<'_> {
     }
 }
 
-/// Types are known by their short names.
-fn without_struct(line: &str) -> String {
-    if line.starts_with("typedef struct") { line.to_owned() } else { line.replace("struct dps_", "dps_") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +96,14 @@ mod tests {
                     * None.\n     */\n    DPS_NONE = 0,\n};\n#ifndef __cplusplus\n#if X\ntypedef enum dps_family \
                     dps_family;\n#endif\n#endif // __cplusplus\n";
         let expected = "/** Who. */\ntypedef uint32_t dps_family;\nenum {\n    /** None. */\n    DPS_NONE = 0,\n};";
+        assert_eq!(tidied(text), expected);
+    }
+
+    #[test]
+    fn struct_that_points_to_others_of_its_kind_names_itself_in_full() {
+        let text = "typedef struct dps_a {\n    const struct dps_a *next;\n    struct dps_b b;\n} dps_a;\nvoid f(struct dps_a *a);";
+        let expected =
+            "typedef struct dps_a {\n    const struct dps_a *next;\n    dps_b b;\n} dps_a;\nvoid f(dps_a *a);";
         assert_eq!(tidied(text), expected);
     }
 
