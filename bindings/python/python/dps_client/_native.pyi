@@ -817,7 +817,8 @@ class Client:
         clock: Callable[[], float | datetime | None] | None = None,
         certificate_request: bytes | None = None,
         connection_profile: bool | None = None,
-        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm | None] | None = None,
+        fallback: Sequence[SymmetricKey | GroupKey | Signer | X509 | IssuedIdentity | Pkcs11Key | Tpm | None]
+        | None = None,
         first_credential: int | None = None,
     ) -> Self: ...
     @property
