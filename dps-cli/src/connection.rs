@@ -280,7 +280,6 @@ impl DeviceClock {
     }
 }
 
-/// Whether the endpoint is on this machine.
 /// Refuses to move the clock for a service that is not on loopback.
 pub(crate) fn check_clock_offset(offset: Option<i64>, host: &str) -> Result<()> {
     if offset.is_none() || is_loopback(host) {
@@ -292,6 +291,7 @@ pub(crate) fn check_clock_offset(offset: Option<i64>, host: &str) -> Result<()> 
     )))
 }
 
+/// Whether the endpoint is on this machine.
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

@@ -87,10 +87,10 @@ impl IdentityFolder {
             let message = "the device was assigned, but no certificate was issued: the service ignored the request";
             return Err(Failure::new(ErrorCode::InvalidReply, message));
         }
-        let chain = CertificateChain::from_der(issued.iter().map(Vec::as_slice))?;
-        let identity = self.keep(key, chain, assignment.registration_id(), clock)?;
+        // First, since a renewal needs the assignment and not the identity.
         self.assignment.save(&assignment.to_stored())?;
-        Ok(identity)
+        let chain = CertificateChain::from_der(issued.iter().map(Vec::as_slice))?;
+        self.keep(key, chain, assignment.registration_id(), clock)
     }
 
     /// Checks and stores what was issued.
@@ -124,6 +124,15 @@ fn with_options(error: DpsError) -> Failure {
         return failure.in_source("--operational-pkcs11-uri");
     }
     failure
+}
+
+/// The failure for a directory without an identity.
+pub(crate) fn missing(path: &Path) -> Failure {
+    let message = format!(
+        "{} contains no issued identity: make one with 'dps register --issue', or renew it with 'dps x509 renew'",
+        path.display()
+    );
+    Failure::new(ErrorCode::File, message)
 }
 
 fn require_directory(path: &Path) -> Result<()> {

@@ -139,7 +139,8 @@ impl Assignment {
     }
 
     /// What the device signs in to its hub with: client id, user name, and a password that renews itself or the device's
-    /// certificate.
+    /// certificate. Where the client has an [issued](crate::ProvisioningClientBuilder::issued) certificate that is valid, it is that one,
+    /// whichever credential the service accepted.
     ///
     /// # Errors
     /// `unsupported-profile` for a hub with another connection profile than `classic`, which accepts none of these.

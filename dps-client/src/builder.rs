@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use crate::carrier::Carrier;
 use crate::client::{Observer, ProvisioningClient};
 use crate::clock::{Clock, millis};
-use crate::credentials::{CredentialPlace, Credentials, Entry};
+use crate::credentials::{CredentialKind, CredentialPlace, Credentials, Entry};
 use crate::error::DpsError;
 use crate::link::{CustomLink, SendLink};
 use crate::names::{Endpoint, IdScope, Payload, RegistrationId};
@@ -226,7 +226,7 @@ impl ProvisioningClientBuilder {
         }
         let sources = self.take_credentials()?;
         #[cfg(all(feature = "tpm", any(feature = "http", feature = "mqtt")))]
-        if sources.iter().any(|source| source.kind() == crate::credentials::CredentialKind::Tpm) {
+        if sources.iter().any(|source| source.kind() == CredentialKind::Tpm) {
             self.transport.refuse_tpm_without_https()?;
         }
         let registration_id = match self.registration_id.take() {
@@ -298,13 +298,16 @@ impl ProvisioningClientBuilder {
         registration_id: &RegistrationId,
         carrier: &Carrier,
     ) -> Result<Credentials, DpsError> {
+        // Where one credential of several is not valid, the others are tried.
+        let is_alone = sources.len() == 1 && sources.iter().all(|source| source.kind() != CredentialKind::Issued);
+        let clock = if is_alone { self.clock.clone() } else { Clock::new(|| None) };
         let mut entries = Vec::new();
         for (index, source) in sources.into_iter().enumerate() {
             let place = CredentialPlace::new(index, source.kind());
             let entry = match source.open(registration_id, self.request_timeout)? {
                 Some((credential, evidence)) => {
                     let entry = Entry::new(place, credential, evidence, carrier);
-                    Some(entry.judged(registration_id, &self.clock)?)
+                    Some(entry.judged(registration_id, &clock)?)
                 }
                 None => None,
             };

@@ -143,8 +143,9 @@ impl ProvisioningClient {
     }
 
     /// What this device signs in to its hub with, by an assignment that was stored: what a restarted device tries before
-    /// it registers again. `None` when the assignment was made in another id scope, for another registration id, or with a
-    /// credential that this client does not have.
+    /// it registers again: the certificate that the service has [issued](crate::ProvisioningClientBuilder::issued) while it is valid,
+    /// otherwise the credential with which the assignment was made. `None` when the assignment was made in another id scope, for
+    /// another registration id, or with a credential that this client does not have.
     ///
     /// # Errors
     /// `unsupported-profile` for a hub with another connection profile than `classic`.
@@ -154,7 +155,8 @@ impl ProvisioningClient {
         }
         let StoredAssignment { hub, device_id, connection_profile, .. } = stored.clone();
         connection_profile.require_classic(&hub)?;
-        let Some(entry) = self.credentials.at(stored.credential_index) else { return Ok(None) };
+        let found = self.credentials.for_hub(stored.credential_index, &self.registration_id, &self.clock);
+        let Some(entry) = found else { return Ok(None) };
         let (credential, clock) = (entry.credential.clone(), self.clock.clone());
         Ok(Some(HubCredentials::new(hub, device_id, credential, clock, self.request_timeout)))
     }
@@ -297,6 +299,8 @@ impl ProvisioningClient {
         let elapsed = timer.elapsed();
         let failed = match registration.outcome() {
             Some(Outcome::Assigned(assignment)) => {
+                let at_hub = self.credentials.for_hub(used.entry.place.index(), &self.registration_id, &self.clock);
+                let at_hub = at_hub.as_deref().unwrap_or(used.entry);
                 let assignment = Assignment {
                     hub: assignment.assigned_hub().as_str().to_owned(),
                     device_id: assignment.device_id().as_str().to_owned(),
@@ -308,7 +312,7 @@ impl ProvisioningClient {
                     connection_profile: members.connection_profile,
                     issued_chain: members.issued_chain,
                     elapsed,
-                    credential: used.entry.credential.clone(),
+                    credential: at_hub.credential.clone(),
                     credential_index: used.entry.place.index(),
                     clock: self.clock.clone(),
                     signing_limit: self.request_timeout,

@@ -117,22 +117,19 @@ impl Entry {
         Self { place, credential, carrier, evidence, doubts: Vec::new() }
     }
 
-    /// The same once what can be known on the device was checked; the validity of an issued certificate is not, since a client
-    /// works without it.
+    /// The same once what can be known on the device was checked. `clock` is not known where the validity of a certificate does not
+    /// matter yet, since a client works without it.
     ///
     /// # Errors
     /// What cannot work.
     pub(crate) fn judged(mut self, id: &RegistrationId, clock: &Clock) -> Result<Self, DpsError> {
-        self.doubts = match self.place.kind {
-            CredentialKind::Issued => self.credential.judge(id, &Clock::new(|| None))?,
-            _ => self.credential.judge(id, clock)?,
-        };
+        self.doubts = self.credential.judge(id, clock)?;
         Ok(self)
     }
 
-    /// Whether it can be tried now, which only an issued certificate cannot be.
+    /// Whether it can be tried now, which only a certificate cannot be.
     fn is_usable(&self, id: &RegistrationId, clock: &Clock) -> bool {
-        self.place.kind != CredentialKind::Issued || self.credential.judge_again(id, clock).is_ok()
+        !self.place.kind.is_certificate() || self.credential.judge_again(id, clock).is_ok()
     }
 }
 
@@ -182,8 +179,8 @@ impl Credentials {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns those that can be tried now: first the one that was accepted last, then the others as they were set. An issued
-    /// certificate that is not valid is left out, unless there is nothing else.
+    /// Returns those that can be tried now: first the one that was accepted last, then the others as they were set. A certificate
+    /// that is not valid is left out, unless there is nothing else.
     pub(crate) fn in_order(&self, id: &RegistrationId, clock: &Clock) -> Order {
         let (mut entries, generation) = {
             let list = self.list();
@@ -193,8 +190,9 @@ impl Credentials {
             (entries, list.generation)
         };
         // The clock is the application's: it is not read while the list is locked.
-        if entries.len() > 1 {
-            entries.retain(|entry| entry.is_usable(id, clock));
+        let usable: Vec<_> = entries.iter().filter(|entry| entry.is_usable(id, clock)).cloned().collect();
+        if !usable.is_empty() {
+            entries = usable;
         }
         Order { entries, generation }
     }
@@ -214,8 +212,19 @@ impl Credentials {
     }
 
     /// Returns the credential with this index in the order in which they were set.
-    pub(crate) fn at(&self, index: usize) -> Option<Arc<Entry>> {
+    fn at(&self, index: usize) -> Option<Arc<Entry>> {
         self.list().slots.get(index)?.entry.clone()
+    }
+
+    /// Returns what the device signs in to its hub with: the issued certificate while it is valid, otherwise the credential with this
+    /// index.
+    pub(crate) fn for_hub(&self, index: usize, id: &RegistrationId, clock: &Clock) -> Option<Arc<Entry>> {
+        let issued = {
+            let list = self.list();
+            let slot = list.slots.iter().find(|slot| slot.place.kind == CredentialKind::Issued);
+            slot.and_then(|slot| slot.entry.clone())
+        };
+        issued.filter(|issued| issued.is_usable(id, clock)).or_else(|| self.at(index))
     }
 
     /// Returns the place for an issued certificate.

@@ -10,6 +10,8 @@ use tracing::info;
 
 use crate::carrier::ClientLink;
 use crate::client::{Finished, ProvisioningClient, Purpose};
+#[cfg(any(feature = "http", feature = "mqtt"))]
+use crate::clock::Clock;
 use crate::clock::TokioTimer;
 use crate::credentials::{CredentialPlace, Entry};
 use crate::error::DpsError;
@@ -202,7 +204,7 @@ impl ProvisioningClient {
         })?;
         let credential = crate::signer::Credential::Certificate(identity.x509().clone());
         let entry = Entry::new(place, credential, dps_core::KeyEvidence::default(), &self.carrier);
-        self.credentials.replace(entry.judged(&self.registration_id, &self.clock)?);
+        self.credentials.replace(entry.judged(&self.registration_id, &Clock::new(|| None))?);
         Ok(())
     }
 }

@@ -166,6 +166,28 @@ static void accepted_credential_signs_the_password_for_the_hub(void)
     dps_hub_password_free(by_next);
 }
 
+/* Nothing was issued yet: the key is the second credential, as it will be then. */
+static void empty_place_of_an_issued_certificate_is_left_out(void)
+{
+    dps_credential next = key(DEVICE_KEY);
+    dps_client_config config = begin(DEVICE);
+    changes noted;
+    watch(&config, &noted);
+    config.issued_place = true;
+    config.fallback = &next;
+    is_accepted(&config, 1);
+    CHECK(noted.count == 0);
+    config.credential_index = 1;
+    is_accepted(&config, 1);
+    /* In the list of fallbacks too. */
+    RETURNS(DPS_OK, dps_credential_default(&next));
+    next.issued_place = true;
+    config.issued_place = false;
+    config.credential_index = 0;
+    config.device_key = dps_span_of(DEVICE_KEY);
+    is_accepted(&config, 0);
+}
+
 /* Ends before anything is sent, with this in its text. */
 static void is_invalid(const dps_client_config *config, const char *expected)
 {
@@ -206,6 +228,9 @@ static void fallbacks_that_cannot_work_are_refused(void)
     config.device_key = NO_SPAN(0);
     fallback.fallback = NULL;
     is_invalid(&config, "a credential (a key");
+    config.fallback = NULL;
+    config.issued_place = true;
+    is_invalid(&config, "a credential (a key");
     RETURNS(DPS_ERROR_INVALID_ARGUMENT, dps_credential_default(NULL));
 }
 
@@ -216,5 +241,6 @@ void fallbacks(void)
     silent_service_is_not_answered_with_the_next_credential();
     progress_function_stops_a_change_of_the_credential();
     accepted_credential_signs_the_password_for_the_hub();
+    empty_place_of_an_issued_certificate_is_left_out();
     fallbacks_that_cannot_work_are_refused();
 }

@@ -94,6 +94,7 @@ fn refusal<'py>(py: Python<'py>, refused: &RefusedCredential) -> PyResult<Bound<
     facts.set_item("name", refused.code().name())?;
     facts.set_item("http_status", refused.http_status())?;
     facts.set_item("error_code", refused.error_code())?;
+    facts.set_item("tracking_id", refused.tracking_id())?;
     facts.set_item("message", refused.message())?;
     Ok(facts)
 }

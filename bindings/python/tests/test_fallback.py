@@ -107,6 +107,7 @@ def test_error_has_the_refusal_of_each_credential(dps_enrollment: Enrollment, cl
         register(client(**kwargs))
     refused = [(one.index, one.kind, one.name, one.http_status) for one in error.value.refused_credentials]
     assert refused == [(0, "symmetricKey", "unauthorized", 401), (1, "x509", "unauthorized", 401)]
+    assert all(one.tracking_id for one in error.value.refused_credentials)
 
 
 def test_fallback_that_is_not_a_list_of_credentials_is_refused(dps_enrollment: Enrollment) -> None:
@@ -154,5 +155,5 @@ def test_issued_certificate_is_tried_while_it_is_valid(client: Any) -> None:
         empty.set_issued(issue())
         assert register(empty).credential_index == 1
         assert refused == [(0, "issued")] * 3
-        with pytest.raises(ConfigurationError, match="a credential .* is missing"):
+        with pytest.raises(ConfigurationError, match=r"a credential .* is missing"):
             client(**{**kwargs, "attestation": None})

@@ -117,6 +117,41 @@ fn certificate_is_issued_for_a_key_in_a_file() {
 }
 
 #[test]
+fn renewal_needs_the_assignment_and_the_right_time_and_not_the_identity() {
+    let ((service, key), folder) = (service(), Folder::new());
+    let directory = folder.file("identity");
+    service.as_device("register", "dev-01", &["--key-file", &key, "--issue", &directory]).run().code(0);
+    let first = folder.read("identity/identity.pem");
+    let behind = format!("-{}", 10 * DAY_S);
+    let early = ["--key-file", &key, "--clock-offset", &behind];
+    let early = renew(&service, &directory, &early).run().code(7).error();
+    assert_eq!(early["hints"][0], "certificate-not-yet-valid", "{early}");
+    let registers = service.emulator().with_service(|service| service.counters().registers);
+    assert_eq!(registers, 1, "nothing was sent");
+
+    for name in ["identity.pem", "key.pem", "chain.pem"] {
+        std::fs::remove_file(folder.file(&format!("identity/{name}"))).unwrap();
+    }
+    let missing = renew(&service, &directory, &["--via", "hub"]).run().code(7).error();
+    assert!(missing["message"].as_str().unwrap().contains("contains no issued identity"), "{missing}");
+    renew(&service, &directory, &["--key-file", &key]).run().code(0);
+    assert_ne!(folder.read("identity/identity.pem"), first);
+}
+
+/// The hub's certificate would be checked by the moved clock too.
+#[test]
+fn clock_offset_is_refused_for_a_hub_that_is_not_on_loopback() {
+    let ((service, key), folder) = (service(), Folder::new());
+    let directory = folder.file("identity");
+    service.as_device("register", "dev-01", &["--key-file", &key, "--issue", &directory]).run().code(0);
+    let assignment = folder.read("identity/assignment.json").replace("localhost", "hub-a.test");
+    std::fs::write(folder.file("identity/assignment.json"), assignment).unwrap();
+    let words = ["--via", "hub", "--force", "--clock-offset", "60"];
+    let refused = renew(&service, &directory, &words).run().code(2).error();
+    assert!(refused["message"].as_str().unwrap().contains("hub-a.test is not localhost"), "{refused}");
+}
+
+#[test]
 fn identity_is_shown_while_it_is_locked_and_when_it_is_damaged() {
     let ((service, key), folder) = (service(), Folder::new());
     let directory = folder.file("identity");

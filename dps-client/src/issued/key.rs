@@ -83,9 +83,15 @@ impl OperationalKey {
         let failed = |error: &dyn fmt::Display| {
             DpsError::new(ErrorCode::Internal, Verdict::Never, format!("no key can be made: {error}"))
         };
-        let mut pair = on_wiped_stack(|| KeyPair::generate_for(kind)).map_err(|error| failed(&error))?;
-        let der = Zeroizing::new(pair.serialized_der().to_vec());
-        pair.zeroize();
+        // The pair stays on the stack that is wiped: some providers keep the key in it.
+        let generated = on_wiped_stack(|| {
+            KeyPair::generate_for(kind).map(|mut pair| {
+                let der = Zeroizing::new(pair.serialized_der().to_vec());
+                pair.zeroize();
+                der
+            })
+        });
+        let der = generated.map_err(|error| failed(&error))?;
         let parsed = PrivateKeyDer::try_from(der.as_slice()).map_err(|error| failed(&error))?;
         let signing = on_wiped_stack(|| dps_net::ClientIdentity::load_key(&parsed)).map_err(|error| failed(&error))?;
         let label = label_of(&parsed);

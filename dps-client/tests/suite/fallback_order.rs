@@ -8,7 +8,9 @@ use crate::common::{DEVICE_KEY, builder, device_key, service};
 use crate::issued::issued_identity;
 use crate::pki::Device;
 use crate::x509_register::enroll;
-use dps_client::{DeviceCredential, IssuedIdentity, ProvisioningClient, ProvisioningClientBuilder, SymmetricKey};
+use dps_client::{
+    DeviceCredential, HubCredentials, IssuedIdentity, ProvisioningClient, ProvisioningClientBuilder, SymmetricKey,
+};
 use dps_core::ErrorCode;
 use dps_emulator::{Emulator, EventKind, IndividualEnrollment};
 
@@ -95,15 +97,55 @@ async fn issued_certificate_is_tried_first_once_there_is_one() {
     assert_eq!(registers(&emulator, &client).await, (0, 1));
 }
 
+/// A device's clock, and by how many seconds it is ahead.
+fn clock_ahead() -> (Arc<AtomicU64>, impl Fn() -> Option<SystemTime> + Clone + Send + Sync + 'static) {
+    let ahead = Arc::new(AtomicU64::new(0));
+    let seconds = Arc::clone(&ahead);
+    let clock = move || Some(SystemTime::now() + Duration::from_secs(seconds.load(Ordering::SeqCst)));
+    (ahead, clock)
+}
+
+/// The device's own and any issued certificate are valid for 10 days, that of the service for longer.
+#[tokio::test]
+async fn certificate_of_the_device_that_has_expired_is_left_out() {
+    let emulator = service().await;
+    let (ahead, clock) = clock_ahead();
+    ahead.store(11 * 86_400, Ordering::SeqCst);
+    emulator.set_clock_offset_ms(11 * 86_400_000);
+    enroll_key(&emulator, DEVICE_KEY);
+    let expired = || issued_identity("dev-01").x509().clone();
+    let first = || builder(&emulator).clock(clock.clone()).x509(expired());
+    let client = first().fallback(device_key()).build().unwrap();
+    assert_eq!(registers(&emulator, &client).await, (1, 1));
+    let others = first().fallback(expired()).build().unwrap();
+    assert_eq!(others.register().await.unwrap_err().code(), ErrorCode::ClientCertificateExpired, "all have expired");
+    assert_eq!(first().build().unwrap_err().code(), ErrorCode::ClientCertificateExpired, "it is the only one");
+}
+
+#[tokio::test]
+async fn device_signs_in_to_its_hub_with_the_issued_certificate_while_it_is_valid() {
+    let emulator = service().await;
+    let (ahead, clock) = clock_ahead();
+    let client = builder(&emulator).clock(clock).issued(None).fallback(device_key()).build().unwrap();
+    let has_certificate = |credentials: HubCredentials| credentials.certificate().is_some();
+    let bootstrap = client.register().await.unwrap();
+    assert!(!has_certificate(bootstrap.hub_credentials().unwrap()), "nothing was issued yet");
+    client.set_issued(&issued_identity("dev-01")).unwrap();
+    // The enrollment has a key, so that the service accepts only that.
+    let assignment = client.register().await.unwrap();
+    assert_eq!(assignment.credential_index(), 1);
+    assert!(has_certificate(assignment.hub_credentials().unwrap()));
+    let stored = assignment.to_stored();
+    assert!(has_certificate(client.hub_credentials(&stored).unwrap().unwrap()));
+    ahead.store(11 * 86_400, Ordering::SeqCst);
+    assert!(!has_certificate(client.hub_credentials(&stored).unwrap().unwrap()), "it has expired");
+}
+
 #[tokio::test]
 async fn issued_certificate_that_has_expired_is_left_out() {
     let emulator = service().await;
     let identity: IssuedIdentity = issued_identity("dev-01");
-    let ahead = Arc::new(AtomicU64::new(0));
-    let clock = {
-        let ahead = Arc::clone(&ahead);
-        move || Some(SystemTime::now() + Duration::from_secs(ahead.load(Ordering::SeqCst)))
-    };
+    let (ahead, clock) = clock_ahead();
     let issued = || builder(&emulator).clock(clock.clone()).issued(identity.clone());
     let with_key = issued().fallback(device_key()).build().unwrap();
     let alone = issued().build().unwrap();

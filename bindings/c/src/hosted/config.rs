@@ -165,8 +165,12 @@ pub struct dps_client_config {
     /// the device use a weaker credential. All share `timeout_ms`.
     pub fallback: *const dps_credential,
     /// Which credential is tried first, and signs in to the hub: `dps_assignment_credential_index` of the last assignment, where 0
-    /// is the one of this struct, 1 its `fallback`, and so on. Set it to 0 after a certificate was issued.
+    /// is the one of this struct, 1 its `fallback`, and so on. An `issued_identity` that is valid signs in to the hub whichever it
+    /// is. Set it to 0 after a certificate was issued.
     pub credential_index: u32,
+    /// Whether the place of an issued certificate is kept while `issued_identity` is null, as it is before the first one was issued,
+    /// so that the others keep their indexes. It requires a `fallback`.
+    pub issued_place: bool,
 }
 
 // SAFETY: numbers, truth values, spans, pointers and optional functions, for which zero is valid.

@@ -59,9 +59,11 @@ pub struct dps_credential {
     pub issued_identity: *const dps_issued_identity,
     /// Where the TPM keeps the key for the hub. Default: 0x100.
     pub tpm_auth_key_index: u32,
+    /// Whether the place of an issued certificate is kept while `issued_identity` is null.
+    pub issued_place: bool,
 }
 
-// SAFETY: a number, spans and pointers, for which zero is valid.
+// SAFETY: a number, a truth value, spans and pointers, for which zero is valid.
 unsafe impl Input for dps_credential {}
 
 impl dps_client_config {
@@ -120,6 +122,7 @@ impl dps_client_config {
             tpm_owner_password_file: self.tpm_owner_password_file,
             issued_identity: self.issued_identity,
             tpm_auth_key_index: self.tpm_auth_key_index,
+            issued_place: self.issued_place,
         }
     }
 }
@@ -148,7 +151,9 @@ impl dps_credential {
         // SAFETY: promised on; null means that there is none.
         let (other, issued) = unsafe { (self.certificate_or_token()?, self.issued_identity.as_ref()) };
         read.extend(other);
-        read.extend(issued.map(|issued| DeviceCredential::from(Some(issued.identity().clone()))));
+        if issued.is_some() || self.issued_place {
+            read.push(issued.map(|issued| issued.identity().clone()).into());
+        }
         // SAFETY: promised on.
         read.extend(unsafe { self.tpm()? });
         Ok(read)

@@ -59,6 +59,8 @@ class RefusedCredential:
     """The service's HTTP status."""
     error_code: int | None
     """The service's six-digit code."""
+    tracking_id: str | None
+    """The service's tracking id, by which Azure's support finds the request."""
     message: str
     """The problem in one sentence."""
 

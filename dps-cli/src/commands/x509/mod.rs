@@ -24,7 +24,9 @@ pub(crate) enum X509Command {
     /// Make a root, an intermediate and devices' certificates for trying out; never for production
     TestCa(TestCaArgs),
     /// Show the issued certificate of a device, and whether it is due for renewal
-    #[command(after_help = "Exit codes: 0 valid, 10 renewal is due, or the certificate has expired")]
+    #[command(
+        after_help = "Exit codes: 0 valid, 10 renewal is due, or the certificate has expired or is not valid yet"
+    )]
     Show(ShowArgs),
     /// Renew the issued certificate of a device if it is due: for a timer
     #[command(after_help = "Exit codes: 0 renewed, or not due; others as all commands")]

@@ -9,13 +9,13 @@ use dps_client::{
     ConnectionProfile, HubRenewal, IssuedIdentity, IssuedState, OperationalKey, ProvisioningClient,
     ProvisioningClientBuilder, RegistrationId, StoredAssignment, Transport,
 };
-use dps_core::ErrorCode;
+use dps_core::{ErrorCode, Hint};
 use serde::Serialize;
 
-use crate::connection::{Connection, ConnectionArgs, DeviceArgs, DeviceClock, client_builder};
+use crate::connection::{Connection, ConnectionArgs, DeviceArgs, DeviceClock, check_clock_offset, client_builder};
 use crate::failure::{Exit, Failure, Result};
 use crate::identity::IdentityArgs;
-use crate::issued::{IdentityFolder, IssuedReport};
+use crate::issued::{IdentityFolder, IssuedReport, missing};
 use crate::key::KeyArgs;
 use crate::operational::OperationalKeyArgs;
 use crate::output::Output;
@@ -144,19 +144,21 @@ fn prepare(args: RenewArgs, clock: DeviceClock) -> Result<(IdentityFolder, Plan)
     })?;
     let identity = folder.identity()?;
     let now = clock.needed_now()?;
+    let state = identity.as_ref().map(|identity| identity.state_at(now));
     let plan = match identity {
-        Some(identity) if !args.force && identity.state_at(now) == IssuedState::Valid => Plan::Keep(identity),
+        Some(_) if !args.force && state == Some(IssuedState::NotYetValid) => return Err(not_valid_yet()),
+        Some(identity) if !args.force && state == Some(IssuedState::Valid) => Plan::Keep(identity),
         identity => {
             let key = source.key()?;
             let request = key.certificate_request(&stored.registration_id)?;
             match args.via {
                 Via::Dps => Plan::Dps(key, Box::new(service(args, &stored, request)?)),
                 Via::Hub => {
-                    let usable = identity.filter(|identity| identity.state_at(now).is_valid()).ok_or_else(|| {
-                        let message =
-                            "the certificate is not valid, so that the hub would refuse it: renew it with --via dps";
-                        Failure::new(ErrorCode::ClientCertificateExpired, message)
-                    })?;
+                    let usable = identity.ok_or_else(|| missing(&args.directory))?;
+                    if !usable.state_at(now).is_valid() {
+                        let message = "the certificate is not valid now, so that the hub would refuse it: renew it with --via dps";
+                        return Err(Failure::new(ErrorCode::ClientCertificateExpired, message));
+                    }
                     let renewal = Box::new(hub(&args, &stored, &usable)?);
                     Plan::Hub { key, request, id: stored.registration_id, renewal }
                 }
@@ -164,6 +166,14 @@ fn prepare(args: RenewArgs, clock: DeviceClock) -> Result<(IdentityFolder, Plan)
         }
     };
     Ok((folder, plan))
+}
+
+/// A certificate that is issued now would not be valid by this clock either.
+fn not_valid_yet() -> Failure {
+    let message = "the certificate is not valid yet by this device's clock: set the clock";
+    let mut failure = Failure::new(ErrorCode::ClientCertificateExpired, message);
+    failure.hints.push(Hint::CertificateNotYetValid);
+    failure
 }
 
 /// A client that registers with the device's own credential and this certificate request.
@@ -184,6 +194,7 @@ fn service(args: RenewArgs, stored: &StoredAssignment, request: Vec<u8>) -> Resu
 
 /// A renewal at the hub, with the identity that there is.
 fn hub(args: &RenewArgs, stored: &StoredAssignment, identity: &IssuedIdentity) -> Result<HubRenewal> {
+    check_clock_offset(args.connection.clock_offset, &stored.hub)?;
     let connection = Connection::read(&args.connection)?;
     let builder: ProvisioningClientBuilder =
         connection.builder().id_scope(&stored.id_scope).registration_id(&stored.registration_id);

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use dps_client::IssuedState;
-use dps_core::ErrorCode;
 use serde::Serialize;
 
 use crate::connection::{CLOCK_OFFSET_MAX, DeviceClock};
-use crate::failure::{Exit, Failure, Result};
+use crate::failure::{Exit, Result};
 use crate::issued::{self, IssuedReport};
 use crate::operational::OperationalTokenArgs;
 use crate::output::Output;
@@ -40,15 +39,8 @@ struct Shown {
 /// Runs the command.
 pub(super) fn run(args: &ShowArgs, output: Output) -> Result<Exit> {
     let clock = DeviceClock::moved(args.clock_offset);
-    let missing = || {
-        let message = format!(
-            "{} contains no issued identity: make one with 'dps register --issue', or renew it with 'dps x509 renew'",
-            args.directory.display()
-        );
-        Failure::new(ErrorCode::File, message)
-    };
     let (identity, assignment) = issued::read(&args.directory, args.token.key()?.as_ref())?;
-    let identity = identity.ok_or_else(missing)?;
+    let identity = identity.ok_or_else(|| issued::missing(&args.directory))?;
     let now = clock.needed_now()?;
     let shown = Shown {
         registration_id: identity.registration_id().to_string(),

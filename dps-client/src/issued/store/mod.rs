@@ -143,7 +143,10 @@ impl IdentityStore {
             StoredKey::Here(key) => key,
             StoredKey::Token { uri, hash } => self.token_key(&uri, &hash)?,
         };
-        let id = key.with_chain(document.chain.clone()).registration_id()?;
+        let id = match key.with_chain(document.chain.clone()).registration_id() {
+            Ok(id) => id,
+            Err(error) => return Ok(Content::Damaged(error.to_string())),
+        };
         self.refuse_other(&id)?;
         Ok(match IssuedIdentity::accept(key, document.chain, &id, None) {
             Ok(identity) => Content::Identity(Box::new(identity)),

@@ -145,7 +145,13 @@ fn damaged_copies_are_repaired_and_a_damaged_identity_is_set_aside() {
     assert_eq!((fs::read(path(KEY)).unwrap(), fs::read(path(CHAIN)).unwrap()), (key, chain.clone()));
     // A chain of another key does not fit.
     let other = key_file(&OperationalKey::generate(KeyAlgorithm::EcP256).unwrap()).unwrap();
-    for damaged in [chain, [&other[..], &fs::read(path(CHAIN)).unwrap()].concat(), b"-----BEGIN X-----".to_vec()] {
+    // Nor is a certificate without a name a device's.
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let nameless = pair.serialize_pem() + &params.self_signed(&pair).unwrap().pem();
+    let foreign = [&other[..], &fs::read(path(CHAIN)).unwrap()].concat();
+    for damaged in [chain, foreign, nameless.into_bytes(), b"-----BEGIN X-----".to_vec()] {
         fs::write(path(IDENTITY), &damaged).unwrap();
         let LoadedIdentity::SetAside { path: aside, problem } = load(folder.path()) else { panic!("it was used") };
         assert_eq!(fs::read(aside).unwrap(), damaged, "{problem}");
