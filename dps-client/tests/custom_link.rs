@@ -1,9 +1,10 @@
 //! Custom links: one registration at a time, and time limits that hold whatever the link does. Needs no feature.
 
 use std::future::pending;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use dps_client::{Probe, ProvisioningClient, SendLink, SymmetricKey};
+use dps_client::{Probe, Progress, ProgressObserver, ProvisioningClient, SendLink, SymmetricKey};
 use dps_core::{ErrorCode, Instant, LinkError, Reply, Request, codec::http};
 
 fn device_key() -> SymmetricKey {
@@ -167,4 +168,28 @@ async fn all_credentials_share_one_deadline() {
     assert_eq!((error.code(), start.elapsed()), (ErrorCode::Timeout, minute));
     let refused = error.refused_credentials();
     assert_eq!((refused.len(), refused[0].error_code()), (1, Some(401_002)), "{error:?}");
+}
+
+/// Does not return from a change of the credential.
+struct Stuck;
+
+impl ProgressObserver for Stuck {
+    async fn observe(&mut self, progress: Progress) -> ControlFlow<()> {
+        match progress {
+            Progress::Switching { .. } => pending().await,
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn observer_that_does_not_return_from_a_switch_ends_the_registration() {
+    let builder = ProvisioningClient::builder().id_scope("0ne00A1B2C3").registration_id("dev-01").observer(Stuck);
+    let builder = builder.symmetric_key(device_key()).fallback(device_key()).link(Refusing(false));
+    let (minute, limit) = (Duration::from_secs(60), Duration::from_secs(40));
+    let client = builder.timeout(minute).request_timeout(limit).build().unwrap();
+    let start = tokio::time::Instant::now();
+    let error = client.register().await.unwrap_err();
+    assert_eq!((error.code(), error.refused_credentials().len()), (ErrorCode::ObserverTimeout, 1));
+    assert_eq!(start.elapsed(), minute, "the rest of the time, which is shorter than the request timeout");
 }

@@ -1,14 +1,17 @@
 //! A symmetric key in a token signs there.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::common::{DEVICE_KEY, builder_over, device_key, service};
 use crate::process::{Part, setting};
 use crate::token::{PIN, Token};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use dps_client::{Pkcs11Key, ProvisioningClient, SecretString, Transport};
-use dps_emulator::Emulator;
+use dps_client::{
+    CertificateChain, IssuedIdentity, KeyAlgorithm, OperationalKey, Pkcs11Key, ProvisioningClient, SecretString,
+    Transport,
+};
+use dps_emulator::{CertificatePolicy, Emulator, IndividualEnrollment};
 
 const TRANSPORTS: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
 pub(crate) const URI: &str = "pkcs11:token=dps;object=device-key";
@@ -35,6 +38,25 @@ async fn symmetric_key_in_a_token_registers_over_every_transport() {
         assert_eq!(assignment.device_id(), "dev-01", "{transport:?}");
         assert!(assignment.connection_string().unwrap().is_none(), "the key cannot be read");
         assert!(assignment.hub_credentials().unwrap().password().await.is_ok());
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs SoftHSM: cargo xtask pkcs11"]
+async fn certificate_is_issued_to_a_device_with_a_key_in_a_token() {
+    let (emulator, token) = (service().await, token());
+    let key = dps_emulator::SymmetricKey::from_base64(DEVICE_KEY).unwrap();
+    let policy = CertificatePolicy::named("factory", "root", "devices");
+    let enrollment = IndividualEnrollment::new("dev-01").primary_key(key).certificate_policy(policy);
+    let now = emulator.now();
+    emulator.with_service(|service| service.put_enrollment(now, enrollment)).unwrap();
+    let (id, key) = ("dev-01".parse().unwrap(), OperationalKey::generate(KeyAlgorithm::EcP256).unwrap());
+    for transport in TRANSPORTS {
+        let request = key.certificate_request(&id).unwrap();
+        let client = builder_over(transport, &emulator).pkcs11_key(token.key(URI)).certificate_request(request);
+        let assignment = client.build().unwrap().register().await.unwrap();
+        let chain = CertificateChain::from_der(assignment.issued_chain().to_vec()).unwrap();
+        IssuedIdentity::accept(key.clone(), chain, &id, Some(SystemTime::now())).unwrap();
     }
 }
 

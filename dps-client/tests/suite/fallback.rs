@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::common::{builder_over, builder_to, device_key, service, service_with, what};
 use crate::pki::Device;
 use crate::x509_register::enroll;
-use dps_client::{CredentialKind, DpsError, Progress, ProvisioningClientBuilder, SymmetricKey, Transport, X509};
-use dps_core::{ErrorCode, Family, Hint, Verdict};
+use dps_client::{
+    CredentialKind, DpsError, Progress, ProvisioningClientBuilder, SendSigner, SymmetricKey, Transport, X509,
+};
+use dps_core::{ErrorCode, Family, Hint, SignError, Signature, Verdict};
 use dps_emulator::{At, Emulator, EmulatorOptions, EventKind, Fault, RetryAfter, Scope, TlsVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -335,6 +337,43 @@ async fn observer_that_breaks_at_a_switch_ends_the_registration_before_the_next_
     let error = client.build().unwrap().register().await.unwrap_err();
     assert_eq!((error.code(), error.refused_credentials().len()), (ErrorCode::Cancelled, 1));
     assert_eq!((emulator.with_service(|service| service.counters().registers), connections(&emulator)), (1, 1));
+}
+
+/// Never signs.
+struct Broken;
+
+impl SendSigner for Broken {
+    async fn sign(&mut self, _: &[u8]) -> Result<Signature, SignError> {
+        Err(SignError)
+    }
+}
+
+#[tokio::test]
+async fn signer_that_fails_is_not_followed_by_the_next_credential() {
+    let emulator = service().await;
+    for transport in TRANSPORTS {
+        let (builder, switches) = watched(builder_over(transport, &emulator).signer(Broken).fallback(device_key()));
+        let error = builder.build().unwrap().register().await.unwrap_err();
+        assert_eq!((error.code(), error.refused_credentials()), (ErrorCode::SignerFailed, &[][..]), "{transport:?}");
+        assert_eq!(*switches.lock().unwrap(), [], "{transport:?}");
+    }
+    assert_eq!(emulator.with_service(|service| service.counters().registers), 0);
+}
+
+/// Somebody on the way can send the alert, but not prevent that the second connection tells it from a refusal.
+#[tokio::test]
+async fn certificate_alert_under_tls_1_2_is_not_confirmed_by_a_cut() {
+    let emulator = service_with(EmulatorOptions::new().tls_version(TlsVersion::Tls12)).await;
+    for transport in TRANSPORTS {
+        plan(&emulator, At::Handshake, Fault::RefuseCertificate, 1);
+        plan(&emulator, At::Any, Fault::DropBefore, u32::MAX);
+        let builder = builder_over(transport, &emulator).timeout(REQUEST).x509(certificate()).fallback(device_key());
+        let (builder, switches) = watched(builder);
+        let error = builder.build().unwrap().register().await.unwrap_err();
+        assert_eq!(error.family(), Family::Link, "{transport:?}: {error:?}");
+        assert_eq!((error.refused_credentials(), &*switches.lock().unwrap()), (&[][..], &vec![]), "{transport:?}");
+        emulator.with_service(|service| service.clear_faults());
+    }
 }
 
 #[tokio::test]

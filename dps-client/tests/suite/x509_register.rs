@@ -8,10 +8,12 @@ use crate::common::{builder_over, service, service_with, what};
 use crate::pki::{Ca, Device, P256, P384, data};
 use dps_client::rustls;
 use dps_client::{
-    ErrorCode, Family, Hint, Probe, Progress, ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots,
-    Transport, X509,
+    CertificateChain, ErrorCode, Family, Hint, IssuedIdentity, KeyAlgorithm, OperationalKey, Probe, Progress,
+    ProvisioningClient, ProvisioningClientBuilder, ProxyChoice, Roots, Transport, X509,
 };
-use dps_emulator::{Certificate, Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, TlsVersion};
+use dps_emulator::{
+    Certificate, CertificatePolicy, Emulator, EmulatorOptions, EnrollmentGroup, IndividualEnrollment, TlsVersion,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -274,4 +276,23 @@ async fn two_credentials_are_refused() {
         .build()
         .unwrap_err();
     assert!(twice.code() == ErrorCode::InvalidOption && twice.message().contains("two credentials"), "{twice}");
+}
+
+#[tokio::test]
+async fn certificate_is_issued_to_a_device_with_a_certificate_over_every_transport() {
+    let emulator = service().await;
+    let device = Device::self_signed("dev-01").x509();
+    let policy = CertificatePolicy::named("factory", "root", "devices");
+    let enrollment = IndividualEnrollment::new("dev-01").client_certificate(first_certificate(&device));
+    let now = emulator.now();
+    emulator.with_service(|service| service.put_enrollment(now, enrollment.certificate_policy(policy)).unwrap());
+    for transport in TRANSPORTS {
+        let (id, key) = ("dev-01".parse().unwrap(), OperationalKey::generate(KeyAlgorithm::EcP256).unwrap());
+        let request = key.certificate_request(&id).unwrap();
+        let client = builder(transport, &emulator, &device).certificate_request(request).build().unwrap();
+        let assignment = client.register().await.unwrap();
+        let chain = CertificateChain::from_der(assignment.issued_chain().to_vec()).unwrap();
+        let identity = IssuedIdentity::accept(key, chain, &id, Some(SystemTime::now())).unwrap();
+        assert_eq!(identity.registration_id(), &id, "{transport:?}");
+    }
 }

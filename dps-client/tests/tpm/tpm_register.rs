@@ -1,9 +1,13 @@
 //! A device with a TPM registers, is looked up, is provisioned again, and signs in to its hub.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use dps_client::{Assignment, HubCredentials, ProvisioningClient, ProvisioningClientBuilder, Tpm};
-use dps_emulator::{Emulator, IndividualEnrollment, TpmPublicKey};
+use dps_client::{
+    Assignment, CertificateChain, HubCredentials, IssuedIdentity, KeyAlgorithm, OperationalKey, ProvisioningClient,
+    ProvisioningClientBuilder, Tpm,
+};
+use dps_emulator::{CertificatePolicy, Emulator, IndividualEnrollment, TpmPublicKey};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -67,6 +71,25 @@ pub(crate) async fn sign_in(emulator: &Emulator, credentials: &mut HubCredential
 
 async fn signs_in(emulator: &Emulator, assignment: &Assignment) -> bool {
     sign_in(emulator, &mut assignment.hub_credentials().unwrap()).await == 0
+}
+
+#[tokio::test]
+#[ignore = "needs swtpm: cargo xtask tpm"]
+async fn certificate_is_issued_to_a_device_with_a_tpm() {
+    let (emulator, swtpm) = (service().await, Swtpm::start());
+    let endorsement = swtpm.tpm().identity(LIMIT).unwrap().endorsement_key().to_owned();
+    let enrollment =
+        IndividualEnrollment::new("dev-01").endorsement_key(TpmPublicKey::from_base64(&endorsement).unwrap());
+    let enrollment = enrollment.certificate_policy(CertificatePolicy::named("factory", "root", "devices"));
+    let now = emulator.now();
+    emulator.with_service(|service| service.put_enrollment(now, enrollment)).unwrap();
+    let (id, key) = ("dev-01".parse().unwrap(), OperationalKey::generate(KeyAlgorithm::EcP256).unwrap());
+    let request = key.certificate_request(&id).unwrap();
+    let client = builder(&emulator).tpm(swtpm.tpm()).certificate_request(request).build().unwrap();
+    let assignment = client.register().await.unwrap();
+    let chain = CertificateChain::from_der(assignment.issued_chain().to_vec()).unwrap();
+    IssuedIdentity::accept(key, chain, &id, Some(SystemTime::now())).unwrap();
+    assert!(signs_in(&emulator, &assignment).await, "the key for the hub is there too");
 }
 
 #[tokio::test]
