@@ -364,10 +364,12 @@ async fn signer_that_fails_is_not_followed_by_the_next_credential() {
 #[tokio::test]
 async fn certificate_alert_under_tls_1_2_is_not_confirmed_by_a_cut() {
     let emulator = service_with(EmulatorOptions::new().tls_version(TlsVersion::Tls12)).await;
+    let device = certificate();
+    enroll(&emulator, &device);
     for transport in TRANSPORTS {
         plan(&emulator, At::Handshake, Fault::RefuseCertificate, 1);
         plan(&emulator, At::Any, Fault::DropBefore, u32::MAX);
-        let builder = builder_over(transport, &emulator).timeout(REQUEST).x509(certificate()).fallback(device_key());
+        let builder = builder_over(transport, &emulator).timeout(REQUEST).x509(device.clone()).fallback(device_key());
         let (builder, switches) = watched(builder);
         let error = builder.build().unwrap().register().await.unwrap_err();
         assert_eq!(error.family(), Family::Link, "{transport:?}: {error:?}");
