@@ -201,7 +201,7 @@ async fn hub_renewals_end_as_the_vectors_say() {
     running.join_all().await;
 }
 
-/// The clock stands still once the hub has met all faults, so that the timeout passes at once, and never before.
+/// The clock is paused once the hub has met all faults: the timeout passes then, without a real wait, and not before.
 #[tokio::test]
 async fn hub_renewals_without_an_answer_end_by_the_timeout() {
     let mut running = Vec::new();
