@@ -167,9 +167,13 @@ impl HubCredentials {
         let expires_at = now.checked_add(self.life).unwrap_or_else(clock::end_of_time).min(clock::end_of_time());
         let resource = Resource::hub_device(self.hub.as_str(), self.device_id.as_str());
         let signing = self.credential.sign_token(resource, expires_at);
-        let token = tokio::time::timeout(self.signing_limit, signing).await.map_err(|_| {
-            DpsError::new(ErrorCode::SignerTimeout, Verdict::Never, ErrorCode::SignerTimeout.text().to_owned())
-        })??;
+        let token = tokio::time::timeout(self.signing_limit, signing).await.map_err(|_| signer_timeout())??;
         Ok(HubPassword { token, signed_at: now, expires_at })
     }
+}
+
+/// The error of a signer that did not answer in time.
+pub(crate) fn signer_timeout() -> DpsError {
+    let code = ErrorCode::SignerTimeout;
+    DpsError::new(code, Verdict::Never, code.text().to_owned())
 }

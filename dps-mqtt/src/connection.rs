@@ -110,9 +110,6 @@ impl Connection {
         loop {
             // Reading what has arrived already never waits: this yields to the runtime.
             consume_budget().await;
-            if self.unsent {
-                self.flush().await?;
-            }
             match self.buffered()? {
                 Some(Packet::PingResp) if self.pinged.is_some() => self.pinged = None,
                 Some(Packet::PubAck(ack)) if self.unacknowledged == Some(ack.pkid) => self.unacknowledged = None,
@@ -124,6 +121,8 @@ impl Connection {
                     }
                     return Ok(packet);
                 }
+                // What has arrived is handled first: a connection that is broken for sending may have brought the answer.
+                None if self.unsent => self.flush().await?,
                 None => self.read_or_ping().await?,
             }
         }

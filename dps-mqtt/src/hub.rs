@@ -2,6 +2,7 @@
 //!
 //! It is not a client for applications: it has neither telemetry nor the twin, and repeats nothing.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
@@ -42,7 +43,7 @@ impl fmt::Debug for HubLogin<'_> {
 pub struct HubSession {
     connection: Connection,
     /// What arrived and was not returned yet.
-    early: Option<Publish>,
+    early: VecDeque<Publish>,
 }
 
 impl HubSession {
@@ -117,17 +118,18 @@ impl HubSession {
     /// [`NetError`] when the connection breaks; `InvalidReply` when more than 100 packets arrived within a minute.
     pub async fn next(&mut self) -> Result<(String, Bytes), NetError> {
         loop {
-            if self.early.is_some() {
-                // The acknowledgement. What arrived is kept while it is sent, since this future may be dropped.
-                self.connection.flush().await?;
+            if !self.early.is_empty() {
+                // The acknowledgement. What arrived is kept while it is sent, since this future may be dropped, and returned if it
+                // cannot be sent: it stays queued, so that a later call fails.
+                let _ = self.connection.flush().await;
             }
-            if let Some(publish) = self.early.take() {
+            if let Some(publish) = self.early.pop_front() {
                 return Ok((publish.topic, publish.payload));
             }
             let packet = self.connection.next().await?;
             self.connection.ignore()?;
             if let Packet::Publish(publish) = packet {
-                self.early = Some(publish);
+                self.early.push_back(publish);
             }
         }
     }

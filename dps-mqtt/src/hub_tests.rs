@@ -30,11 +30,17 @@ async fn packet(io: &mut DuplexStream) -> Vec<u8> {
 
 /// A publish of quality 0 to the topic `a/b`.
 const PUBLISH: &[u8] = b"\x30\x07\x00\x03a/bhi";
+/// The same with quality 1.
+const PUBLISH_1: &[u8] = b"\x32\x09\x00\x03a/b\x00\x07hi";
+/// Another one, with quality 1.
+const PUBLISH_2: &[u8] = b"\x32\x09\x00\x03a/c\x00\x08hi";
+const PUBACK_1: [u8; 4] = [0x40, 2, 0, 7];
+const PUBACK_2: [u8; 4] = [0x40, 2, 0, 8];
 const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
 const SUBACK: [u8; 5] = [0x90, 3, 0, 1, 1];
 
 #[tokio::test(start_paused = true)]
-async fn publish_before_and_after_the_subscription_is_returned() {
+async fn publishes_before_and_after_the_subscription_are_returned_in_order() {
     let (ours, mut theirs) = duplex(4096);
     let peer = async {
         let connect = packet(&mut theirs).await;
@@ -43,16 +49,17 @@ async fn publish_before_and_after_the_subscription_is_returned() {
         theirs.write_all(&CONNACK).await.unwrap();
         let subscribe = packet(&mut theirs).await;
         assert_eq!(&subscribe[subscribe.len() - 4..], b"a/#\x01");
-        theirs.write_all(&[PUBLISH, &SUBACK, PUBLISH].concat()).await.unwrap();
+        theirs.write_all(&[PUBLISH_1, PUBLISH_2, &SUBACK, PUBLISH].concat()).await.unwrap();
+        assert_eq!((packet(&mut theirs).await, packet(&mut theirs).await), (PUBACK_1.into(), PUBACK_2.into()));
         let published = packet(&mut theirs).await;
         assert_eq!((published[0], &published[published.len() - 2..]), (0x32, &b"{}"[..]));
         theirs
     };
     let device = async {
         let mut session = open(ours).await.unwrap();
-        for _ in 0..2 {
+        for expected in ["a/b", "a/c", "a/b"] {
             let (topic, payload) = session.next().await.unwrap();
-            assert_eq!((topic.as_str(), payload.as_ref()), ("a/b", &b"hi"[..]));
+            assert_eq!((topic.as_str(), payload.as_ref()), (expected, &b"hi"[..]));
         }
         session.publish("c", b"{}").await.unwrap();
         session
@@ -63,7 +70,37 @@ async fn publish_before_and_after_the_subscription_is_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hub_that_publishes_without_end_is_left() {
+async fn publishes_that_cannot_be_acknowledged_are_returned_before_the_error() {
+    let (ours, mut theirs) = duplex(4096);
+    let peer = async move {
+        packet(&mut theirs).await;
+        theirs.write_all(&CONNACK).await.unwrap();
+        packet(&mut theirs).await;
+        theirs.write_all(&SUBACK).await.unwrap();
+        theirs.write_all(&[PUBLISH_1, PUBLISH_2].concat()).await.unwrap();
+    };
+    // The peer closes its end before anything is acknowledged.
+    let mut session = tokio::join!(open(ours), peer).0.unwrap();
+    for expected in ["a/b", "a/c"] {
+        assert_eq!(session.next().await.unwrap().0, expected);
+    }
+    assert_eq!(session.next().await.unwrap_err().kind(), LinkError::Cut);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hub_that_publishes_without_end_before_the_subscription_is_disconnected() {
+    let (ours, mut theirs) = duplex(4096);
+    let flood = tokio::spawn(async move {
+        packet(&mut theirs).await;
+        theirs.write_all(&CONNACK).await.unwrap();
+        while theirs.write_all(PUBLISH).await.is_ok() {}
+    });
+    assert_eq!(timeout(HOUR, open(ours)).await.unwrap().unwrap_err().kind(), LinkError::InvalidReply);
+    flood.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn hub_that_publishes_without_end_is_disconnected() {
     let (ours, mut theirs) = duplex(4096);
     let flood = tokio::spawn(async move {
         packet(&mut theirs).await;

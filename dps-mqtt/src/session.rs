@@ -1,6 +1,8 @@
 //! A session with the service over one connection: CONNECT, SUBSCRIBE, then a publish and its reply for each request. It is
 //! opened with one token; a new token requires a new session.
 
+use std::collections::VecDeque;
+
 use dps_core::codec::mqtt::{self, SUBSCRIBE_FILTER, Topic};
 use dps_core::{LinkError, Reply, Request, Text};
 use dps_net::{CertificateUse, Dialer, NetError};
@@ -66,7 +68,7 @@ impl Session {
         }
         let asked = options.pipelined.then_some(request);
         let is_reply = |publish: &Publish| asked.is_some_and(|request| answers(publish, request));
-        session.early = subscribed(&mut session.connection, is_reply).await?;
+        session.early = subscribed(&mut session.connection, is_reply).await?.pop_front();
         Ok(session)
     }
 
@@ -153,13 +155,13 @@ pub(crate) async fn connected(connection: &mut Connection, certificate: &Certifi
     Err(NetError::new(LinkError::MqttRefused { code }, format!("CONNACK {code}")))
 }
 
-/// Waits until the subscription is granted. The server may publish before SUBACK (MQTT 3.1.1, section 3.8.4): the first publish
-/// that is a reply is returned.
+/// Waits until the subscription is granted. The server may publish before SUBACK (MQTT 3.1.1, section 3.8.4): the publishes that
+/// are replies are returned, in order. They count as unexpected packets, which bounds them.
 pub(crate) async fn subscribed(
     connection: &mut Connection,
     is_reply: impl Fn(&Publish) -> bool,
-) -> Result<Option<Publish>, NetError> {
-    let mut early = None;
+) -> Result<VecDeque<Publish>, NetError> {
+    let mut early = VecDeque::new();
     loop {
         match connection.next().await? {
             Packet::SubAck(ack) => {
@@ -168,8 +170,14 @@ pub(crate) async fn subscribed(
                 let refused = || NetError::new(LinkError::SubscribeRefused, "SUBACK refuses the filter of the replies");
                 return granted.then_some(early).ok_or_else(refused);
             }
-            Packet::Publish(publish) if early.is_none() && is_reply(&publish) => early = Some(publish),
-            _ => connection.ignore()?,
+            packet => {
+                connection.ignore()?;
+                if let Packet::Publish(publish) = packet
+                    && is_reply(&publish)
+                {
+                    early.push_back(publish);
+                }
+            }
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::error::DpsError;
 
 /// How often a request may replace another one, or find none to replace.
 const CONFLICTS_MAX: u32 = 4;
+/// The longest wait before the second connection; it doubles with each that breaks before anything was received.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LAST_WAIT: Duration = Duration::from_secs(60);
 
 /// What to do when another certificate request of the device is active at its hub.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,7 +36,7 @@ pub enum OnConflict {
 pub(crate) enum Action {
     /// Publish this.
     Publish { topic: String, payload: String },
-    /// Wait for an answer until this time, in milliseconds, and ask again then.
+    /// Wait for an answer until this time, in milliseconds, and poll again then.
     Wait { until: u64 },
     /// The hub does not answer: close the connection and make another.
     Reconnect,
@@ -46,7 +49,7 @@ enum State {
     /// To be published from this time on.
     Due(u64),
     /// Published on this connection at this time.
-    Asked(u64),
+    Requested(u64),
     Accepted,
     /// Accepted on an earlier connection; this one is open since this time.
     Resumed(u64),
@@ -77,10 +80,18 @@ pub(crate) struct Machine {
     requests: u32,
     replace: Option<String>,
     conflicts: u32,
-    /// How often the hub was throttling or in trouble, one after the other.
-    troubles: u32,
-    last_trouble: Option<DpsError>,
+    /// How many answers in a row were errors that are retried, and the last one.
+    failures: u32,
+    last_failure: Option<DpsError>,
+    /// Makes the jitter; `None` for none.
+    random: Option<fastrand::Rng>,
     state: State,
+}
+
+/// A wait before another request, in milliseconds. The jitter is added, since hubs state how long a client must wait at least.
+struct Wait {
+    shortest: u64,
+    jitter_max: u64,
 }
 
 /// When a renewal must be over, and how long one answer may take.
@@ -92,7 +103,7 @@ pub(crate) struct Limits {
 }
 
 impl Machine {
-    /// `seed` makes the request ids.
+    /// `seed` makes the request ids and the jitter.
     pub(crate) fn new(device_id: &str, csr: String, on_conflict: OnConflict, limits: Limits, seed: u64) -> Self {
         Self {
             device_id: device_id.to_owned(),
@@ -104,10 +115,17 @@ impl Machine {
             requests: 1,
             replace: None,
             conflicts: 0,
-            troubles: 0,
-            last_trouble: None,
+            failures: 0,
+            last_failure: None,
+            random: Some(fastrand::Rng::with_seed(seed)),
             state: State::Due(0),
         }
+    }
+
+    /// The same with waits that are not jittered.
+    #[cfg(test)]
+    fn without_jitter(self) -> Self {
+        Self { random: None, ..self }
     }
 
     pub(crate) fn request_id(&self) -> String {
@@ -124,7 +142,7 @@ impl Machine {
             State::Accepted => Action::Wait { until: self.deadline },
             State::Due(at) if now < at => Action::Wait { until: at.min(self.deadline) },
             State::Due(_) => {
-                self.state = State::Asked(now);
+                self.state = State::Requested(now);
                 let request = Request { id: &self.device_id, csr: &self.csr, replace: self.replace.as_deref() };
                 // Strings are always JSON.
                 let payload = serde_json::to_string(&request).unwrap_or_default();
@@ -137,8 +155,8 @@ impl Machine {
                 self.state = State::Due(now);
                 self.poll(now)
             }
-            State::Asked(at) if self.is_patient(at, now) => self.wait_since(at),
-            State::Asked(_) => Action::Reconnect,
+            State::Requested(at) if self.is_patient(at, now) => self.wait_since(at),
+            State::Requested(_) => Action::Reconnect,
         }
     }
 
@@ -153,7 +171,7 @@ impl Machine {
     /// There is a new connection, which is subscribed.
     pub(crate) fn connected(&mut self, now: u64) {
         match self.state {
-            State::Asked(_) => {
+            State::Requested(_) => {
                 // If it was accepted, it has replaced the other one already.
                 self.replace = None;
                 self.state = State::Due(now);
@@ -171,16 +189,16 @@ impl Machine {
             (_, State::Finished(_)) => {}
             // Also of an earlier request of this renewal: it is for the same key.
             (200, _) if self.is_own(topic.request_id) => self.finish_with_chain(payload),
-            (202, State::Asked(_)) if is_current => self.accepted(),
+            (202, State::Requested(_)) if is_current => self.accepted(),
             (202, _) => {}
-            (status, State::Asked(_) | State::Accepted | State::Resumed(_)) if is_current => {
+            (status, State::Requested(_) | State::Accepted | State::Resumed(_)) if is_current => {
                 self.handle_error(now, status, &ErrorBody::parse(payload));
             }
             _ => {}
         }
     }
 
-    /// What came of it, once it is finished.
+    /// Returns the certificates as DER, or why there are none.
     pub(crate) fn into_outcome(mut self) -> Result<Vec<Vec<u8>>, DpsError> {
         if !matches!(self.state, State::Finished(_)) {
             self.give_up();
@@ -198,8 +216,8 @@ impl Machine {
 
     fn accepted(&mut self) {
         self.replace = None;
-        self.troubles = 0;
-        self.last_trouble = None;
+        self.failures = 0;
+        self.last_failure = None;
         self.state = State::Accepted;
     }
 
@@ -218,17 +236,17 @@ impl Machine {
             412 if self.replace.is_some() && self.conflicts < CONFLICTS_MAX => {
                 // It has ended meanwhile.
                 self.conflicts += 1;
-                self.ask_again(now, None);
+                self.request_again(now, None);
             }
             408 | 429 | 500..=599 => {
                 let wait = self.wait_after(status, body);
-                self.last_trouble = Some(error(status, body, Verdict::After(Millis::new(wait))));
-                self.troubles = self.troubles.saturating_add(1);
-                let at = now.saturating_add(wait);
+                self.last_failure = Some(error(status, body, Verdict::After(Millis::new(wait.shortest))));
+                self.failures = self.failures.saturating_add(1);
+                let at = now.saturating_add(wait.shortest).saturating_add(self.jitter(wait.jitter_max));
                 if at >= self.deadline {
                     return self.give_up();
                 }
-                self.ask_again(at, self.replace.clone());
+                self.request_again(at, self.replace.clone());
             }
             _ => self.state = State::Finished(Err(error(status, body, Verdict::Never))),
         }
@@ -242,26 +260,41 @@ impl Machine {
         }
         let may_replace = self.on_conflict == OnConflict::Replace || active.is_some_and(|id| self.is_own(id));
         if !may_replace || self.conflicts >= CONFLICTS_MAX {
-            let wait = Millis::new(self.wait_after(409, body));
+            let wait = Millis::new(self.wait_after(409, body).shortest);
             self.state = State::Finished(Err(error(409, body, Verdict::After(wait))));
             return;
         }
         self.conflicts += 1;
-        self.ask_again(now, Some(active.unwrap_or("*").to_owned()));
+        self.request_again(now, Some(active.unwrap_or("*").to_owned()));
     }
 
-    fn ask_again(&mut self, at: u64, replace: Option<String>) {
+    fn request_again(&mut self, at: u64, replace: Option<String>) {
         self.requests = self.requests.saturating_add(1);
         self.replace = replace;
         self.state = State::Due(at);
     }
 
-    /// The wait before the next request, in milliseconds: what the hub asks for, at least what its code stands for, doubled each time.
-    fn wait_after(&self, status: u16, body: &ErrorBody) -> u64 {
-        let least = least_wait(status, body.error_code) << self.troubles.min(6);
+    /// Returns the wait before the next request: what the hub asks for, at least what its code stands for, doubled each time.
+    fn wait_after(&self, status: u16, body: &ErrorBody) -> Wait {
+        let least = least_wait(status, body.error_code) << self.failures.min(6);
         // A hint of more than a day is absurd.
         let hint = body.retry_after.filter(|seconds| *seconds <= 86_400).unwrap_or_default() * 1000;
-        least.max(hint)
+        match hint > least {
+            true => Wait { shortest: hint, jitter_max: hint / 5 },
+            false => Wait { shortest: least, jitter_max: least },
+        }
+    }
+
+    /// Returns a random time up to `limit`, in milliseconds; 0 without jitter.
+    fn jitter(&mut self, limit: u64) -> u64 {
+        self.random.as_mut().map_or(0, |random| random.u64(0..=limit))
+    }
+
+    /// Returns the wait before another connection, after this many in a row that broke before anything was received. The hub
+    /// states no shortest wait for connections, so that the whole wait is random.
+    pub(crate) fn reconnect_wait(&mut self, broken: u32) -> Duration {
+        let limit = (FIRST_WAIT * (1 << broken.min(6))).min(LAST_WAIT);
+        Duration::from_millis(self.jitter(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)))
     }
 
     fn give_up(&mut self) {
@@ -271,7 +304,7 @@ impl Machine {
             }
             _ => "the hub did not answer before the time was up",
         };
-        let failed = self.last_trouble.take().unwrap_or_else(|| {
+        let failed = self.last_failure.take().unwrap_or_else(|| {
             let code = ErrorCode::Timeout;
             DpsError::new(code, Verdict::After(Millis::ZERO), format!("{}: {words}", code.text()))
         });

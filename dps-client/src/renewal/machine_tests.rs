@@ -21,7 +21,7 @@ impl<'a> Scenario<'a> {
         };
         let limits =
             Limits { deadline: row["deadlineMs"].as_u64().unwrap_or(120_000), answer: Duration::from_secs(30) };
-        let mut machine = Machine::new("dev-01", "AAAA".into(), on_conflict, limits, 0xabc);
+        let mut machine = Machine::new("dev-01", "AAAA".into(), on_conflict, limits, 0xabc).without_jitter();
         machine.connected(0);
         let mut scenario = Self { row, machine, now: 0, published: Vec::new() };
         scenario.poll();
@@ -142,9 +142,9 @@ fn renewal_scenarios_end_as_the_vectors_say() {
 }
 
 #[test]
-fn repeated_trouble_doubles_the_wait_up_to_a_limit() {
+fn repeated_failures_double_the_wait_up_to_a_limit() {
     let limits = Limits { deadline: u64::MAX, answer: Duration::from_secs(30) };
-    let mut machine = Machine::new("dev-01", "AAAA".into(), OnConflict::Replace, limits, 1);
+    let mut machine = Machine::new("dev-01", "AAAA".into(), OnConflict::Replace, limits, 1).without_jitter();
     machine.connected(0);
     let (mut now, mut waits) = (0, Vec::new());
     for _ in 0..9 {
@@ -156,4 +156,48 @@ fn repeated_trouble_doubles_the_wait_up_to_a_limit() {
         now = until;
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+}
+
+/// The waits of machines with different seeds after one answer, in milliseconds.
+fn waits_after(status: u16, body: &str) -> Vec<u64> {
+    let wait = |seed| {
+        let limits = Limits { deadline: u64::MAX, answer: Duration::from_secs(30) };
+        let mut machine = Machine::new("dev-01", "AAAA".into(), OnConflict::Replace, limits, seed);
+        machine.connected(0);
+        machine.poll(0);
+        let topic = format!("$iothub/credentials/res/{status}/?$rid={}", machine.request_id());
+        machine.handle(0, &topic, body.as_bytes());
+        let Action::Wait { until } = machine.poll(0) else { panic!("it does not wait") };
+        until
+    };
+    (0..200).map(wait).collect()
+}
+
+#[test]
+fn waits_are_jittered_and_never_shorter_than_the_hub_states() {
+    for (status, body, shortest, longest) in [
+        (429, "{}", 1000, 2000),
+        (503, "{}", 5000, 10_000),
+        (500, r#"{"errorCode":500001}"#, 300_000, 600_000),
+        (429, r#"{"retryAfter":30}"#, 30_000, 36_000),
+    ] {
+        let waits = waits_after(status, body);
+        assert!(waits.iter().all(|wait| (shortest..=longest).contains(wait)), "{status} {body}: {waits:?}");
+        let middle = shortest.midpoint(longest);
+        assert!(waits.iter().any(|wait| *wait < middle), "{status} {body}: {waits:?}");
+        assert!(waits.iter().any(|wait| *wait > middle), "{status} {body}: {waits:?}");
+    }
+}
+
+#[test]
+fn reconnect_waits_are_jittered_and_grow_up_to_a_minute() {
+    let limits = Limits { deadline: u64::MAX, answer: Duration::from_secs(30) };
+    let mut machine = Machine::new("dev-01", "AAAA".into(), OnConflict::Replace, limits, 1);
+    for (broken, seconds) in [(0, 1), (1, 2), (5, 32), (6, 60), (u32::MAX, 60)] {
+        let waits: Vec<Duration> = (0..200).map(|_| machine.reconnect_wait(broken)).collect();
+        let longest = Duration::from_secs(seconds);
+        assert!(waits.iter().all(|wait| *wait <= longest), "{broken}: {waits:?}");
+        assert!(waits.iter().any(|wait| *wait > longest / 2), "{broken}: {waits:?}");
+        assert!(waits.iter().any(|wait| *wait < longest / 2), "{broken}: {waits:?}");
+    }
 }

@@ -21,16 +21,13 @@ use crate::blocking::CallRuntime;
 use crate::carrier::dialer_for;
 use crate::clock::TokioTimer;
 use crate::error::DpsError;
-use crate::hub::HubCredentials;
+use crate::hub::{HubCredentials, signer_timeout};
 use crate::transport::{Transport, tls};
 use crate::x509::CertificateChain;
 
 const API_VERSION: &str = "2025-08-01-preview";
 /// The largest certificate request, in bytes: 8 KiB of base64, the hub's own limit.
 const REQUEST_MAX: usize = 6 * 1024;
-/// The wait before the second connection; it doubles with each that breaks before anything was received.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LAST_WAIT: Duration = Duration::from_secs(60);
 /// A longer timeout is the same.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 /// How long closing a connection may take.
@@ -121,14 +118,14 @@ impl HubRenewal {
         self
     }
 
-    /// Sets the time that the renewal may take in all. Default: 2 minutes. A hub that is in trouble asks for waits of up to
-    /// 5 minutes.
+    /// Sets the time that the renewal may take in all. Default: 2 minutes. The wait after an error of the hub can be 5 minutes and
+    /// more.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets the time that a connection, or the first answer to a request, may take. Default: 30 s.
+    /// Sets the time that a connection with the signing of its token, or the first answer to a request, may take. Default: 30 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
@@ -148,7 +145,8 @@ impl HubRenewal {
     ///
     /// # Errors
     /// Refusals by the hub with its [`http_status`](DpsError::http_status) and [`error_code`](DpsError::error_code): `bad-request`,
-    /// `conflict`, `throttled`, `service-unavailable` and others; `unauthorized` when it refuses the device; `timeout`;
+    /// `conflict`, `throttled`, `service-unavailable` and others; `unauthorized` when it refuses the device; `timeout`; `signer-failed`
+    /// and `signer-timeout`, the latter also when the renewal's own timeouts pass while the device's token is signed;
     /// `request-too-large` for more than 6 KiB; `unsupported-by-transport` for HTTPS; what prevents a connection, and `invalid-reply`.
     pub async fn issue(self, request: &[u8]) -> Result<CertificateChain, DpsError> {
         let framing = self.framing()?;
@@ -266,7 +264,7 @@ impl Run {
                 Ended::Broken(broken) if !is_passing(broken.kind()) => return Err(failed(&broken, Verdict::Never)),
                 Ended::Broken(broken) => self.last_error = Some(broken),
             }
-            let wait = (FIRST_WAIT * (1 << self.broken.min(6))).min(LAST_WAIT);
+            let wait = self.machine.reconnect_wait(self.broken);
             self.broken = self.broken.saturating_add(1);
             debug!(?wait, "the connection to the hub is made again");
             if timeout_at(self.deadline, tokio::time::sleep(wait)).await.is_err() {
@@ -278,9 +276,13 @@ impl Run {
     /// Connects and signs in; `Err` where nothing further can work.
     async fn open(&mut self) -> Result<Result<HubSession, NetError>, DpsError> {
         let renewal = &mut self.renewal;
+        let limit = self.deadline.min(tokio::time::Instant::now() + renewal.request_timeout.min(FOREVER));
         let password = match renewal.credentials.certificate() {
             Some(_) => None,
-            None => Some(renewal.credentials.password().await?.clone()),
+            None => {
+                let signed = timeout_at(limit, renewal.credentials.password()).await;
+                Some(signed.map_err(|_| signer_timeout())??.clone())
+            }
         };
         let (hub, device_id) = (renewal.credentials.hub(), renewal.credentials.client_id());
         let user_name = format!("{hub}/{device_id}/?api-version={API_VERSION}");
@@ -290,7 +292,6 @@ impl Run {
         let phase = dps_net::CurrentPhase::default();
         let dialer = self.dialer.clone().phase(phase.clone());
         let options = MqttOptions::default().framing(self.framing);
-        let limit = self.deadline.min(tokio::time::Instant::now() + renewal.request_timeout.min(FOREVER));
         let opening = Box::pin(HubSession::open(&dialer, &options, address, login, answer::FILTER));
         let stalled = || NetError::timeout(phase.get().unwrap_or(dps_net::Phase::Connect));
         Ok(timeout_at(limit, opening).await.unwrap_or_else(|_| Err(stalled())))
@@ -331,7 +332,8 @@ impl Run {
         self.timer.now().as_millis()
     }
 
-    /// What came of it. Where the time was up while there was no connection, why there was none.
+    /// Returns the certificates as DER, or why there are none: where the time was up without a connection, why there was no
+    /// connection.
     fn outcome(self) -> Result<Vec<Vec<u8>>, DpsError> {
         self.machine.into_outcome().map_err(|error| match &self.last_error {
             Some(broken) if error.code() == ErrorCode::Timeout => failed(broken, Verdict::After(Millis::ZERO)),

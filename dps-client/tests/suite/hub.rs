@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::common::{builder, device_key, service};
-use dps_client::{HubCredentials, ProvisioningClient, SendSigner, StoredAssignment};
+use dps_client::{HubCredentials, HubRenewal, ProvisioningClient, SendSigner, StoredAssignment};
 use dps_core::{ErrorCode, Key, SignError, Signature};
 
 #[tokio::test]
@@ -90,12 +90,18 @@ impl SendSigner for Wearing {
 
 /// Credentials of an assignment that was stored, whose clock is `seconds` after 2026-01-01 and whose signer works once.
 fn worn_out(then: Then, seconds: Arc<AtomicU64>) -> HubCredentials {
+    signing(1, then, seconds)
+}
+
+/// The same with a signer that works so many times.
+fn signing(times: usize, then: Then, seconds: Arc<AtomicU64>) -> HubCredentials {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
     let client = ProvisioningClient::builder()
         .id_scope("0ne00A1B2C3")
         .registration_id("dev-01")
-        .signer(Wearing { left: Arc::new(AtomicUsize::new(1)), then })
+        .signer(Wearing { left: Arc::new(AtomicUsize::new(times)), then })
         .clock(move || Some(start + Duration::from_secs(seconds.load(Ordering::SeqCst))))
+        .request_timeout(Duration::from_secs(60))
         .build()
         .unwrap();
     let (id_scope, id) = ("0ne00A1B2C3".parse().unwrap(), "dev-01".parse().unwrap());
@@ -144,5 +150,18 @@ async fn hub_password_of_any_life_does_not_overflow() {
     for life in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::ZERO] {
         let mut credentials = worn_out(Then::Fails, Arc::default()).password_life(life);
         credentials.password().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hub_renewal_ends_by_its_timeout_while_a_signer_does_not_answer() {
+    for (timeout, request_timeout) in [(5, 30), (30, 5)] {
+        let begin = tokio::time::Instant::now();
+        let renewal = HubRenewal::new(signing(0, Then::Hangs, Arc::default()))
+            .timeout(Duration::from_secs(timeout))
+            .request_timeout(Duration::from_secs(request_timeout));
+        let error = renewal.issue(b"a certificate request").await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::SignerTimeout, "{}", error.report());
+        assert_eq!(begin.elapsed().as_secs(), 5);
     }
 }

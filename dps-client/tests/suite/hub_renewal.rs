@@ -1,4 +1,5 @@
-//! Renewals at the emulator's hub, over sockets: faults on the way, both generations of codes, conflicts, refused chains.
+//! Renewals at the emulator's hub, over sockets: both generations of codes, conflicts, refused chains. `renewal_scenarios` has the
+//! faults on the way.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,16 +9,16 @@ use dps_client::{
 };
 use dps_emulator::{
     At, CertificatePolicy, ConnectionProfile, Emulator, EmulatorOptions, EventFilter, Fault, IndividualEnrollment,
-    IssuanceCodes, RetryAfter, Scope,
+    IssuanceCodes, Scope,
 };
 
 use crate::common::{DEVICE_KEY, builder, device_key, service_with};
 
 /// `dev-01`, with a policy, at the hub that it was assigned to.
 pub(crate) struct Site {
-    emulator: Emulator,
+    pub(crate) emulator: Emulator,
     credentials: dps_client::HubCredentials,
-    key: OperationalKey,
+    pub(crate) key: OperationalKey,
 }
 
 impl Site {
@@ -51,7 +52,7 @@ impl Site {
             .timeout(Duration::from_secs(60))
     }
 
-    fn request(&self) -> Vec<u8> {
+    pub(crate) fn request(&self) -> Vec<u8> {
         self.key.certificate_request(&"dev-01".parse().unwrap()).unwrap()
     }
 
@@ -59,7 +60,7 @@ impl Site {
         self.renewal(Transport::Mqtt).issue(&self.request()).await
     }
 
-    fn accept(&self, chain: CertificateChain) -> Result<IssuedIdentity, DpsError> {
+    pub(crate) fn accept(&self, chain: CertificateChain) -> Result<IssuedIdentity, DpsError> {
         IssuedIdentity::accept(self.key.clone(), chain, &"dev-01".parse().unwrap(), Some(SystemTime::now()))
     }
 }
@@ -85,56 +86,6 @@ async fn renewal_without_a_runtime_blocks_its_thread() {
     let (renewal, request) = (site.renewal(Transport::Mqtt), site.request());
     let issued = std::thread::spawn(move || renewal.blocking_issue(&request));
     assert_eq!(issued.join().unwrap().unwrap().len(), 3);
-}
-
-#[tokio::test]
-async fn renewal_goes_on_after_faults_of_the_hub() {
-    let mut rows = tokio::task::JoinSet::new();
-    for (at, fault) in [
-        (At::Renew, Fault::Throttle { retry_after: Some(RetryAfter::Seconds(1)) }),
-        (At::Renew, Fault::Throttle { retry_after: None }),
-        (At::Renew, Fault::ServerError { status: 503, retry_after: None }),
-        (At::Renew, Fault::DropBefore),
-        (At::Renew, Fault::DropAfter),
-        (At::Renew, Fault::Garbage),
-        (At::Renew, Fault::DuplicateReply),
-        (At::Renew, Fault::WrongRequestId),
-        (At::Issue, Fault::DropAfter),
-        (At::Issue, Fault::DuplicateReply),
-        (At::Issue, Fault::Delay { ms: 300 }),
-    ] {
-        rows.spawn(async move {
-            let site = Site::with_policy(EmulatorOptions::new()).await;
-            site.emulator.with_service(|service| service.inject(Scope::All, at, fault.clone(), 1));
-            let chain = site.issue().await.unwrap_or_else(|error| panic!("{at:?} {fault:?}: {}", error.report()));
-            site.accept(chain).unwrap();
-            assert_eq!(site.emulator.with_service(|service| service.pending_faults()), 0, "{at:?} {fault:?}");
-        });
-    }
-    rows.join_all().await;
-}
-
-#[tokio::test]
-async fn renewal_that_cannot_succeed_ends_with_the_reason() {
-    let mut rows = tokio::task::JoinSet::new();
-    let server_error = Fault::ServerError { status: 500, retry_after: None };
-    for (at, fault, expected) in [
-        (At::Issue, server_error, (ErrorCode::ServiceUnavailable, Some(500), Some(500_001))),
-        (At::Issue, Fault::Garbage, (ErrorCode::InvalidReply, None, None)),
-        (At::Issue, Fault::Silent, (ErrorCode::Timeout, None, None)),
-        (At::Issue, Fault::WrongRequestId, (ErrorCode::Timeout, None, None)),
-    ] {
-        rows.spawn(async move {
-            let site = Site::with_policy(EmulatorOptions::new()).await;
-            site.emulator.with_service(|service| service.inject(Scope::All, at, fault.clone(), 100));
-            let limit = Duration::from_secs(if expected.0 == ErrorCode::Timeout { 3 } else { 60 });
-            let renewal = site.renewal(Transport::Mqtt).timeout(limit);
-            let issued = renewal.issue(&site.request()).await;
-            let error = issued.expect_err(&format!("{at:?} {fault:?}"));
-            assert_eq!(facts(&error), expected, "{at:?} {fault:?}: {}", error.report());
-        });
-    }
-    rows.join_all().await;
 }
 
 #[tokio::test]

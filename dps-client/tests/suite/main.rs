@@ -18,6 +18,7 @@ mod probe;
 mod progress;
 mod proxy;
 mod register;
+mod renewal_scenarios;
 mod secrecy;
 mod small_stack;
 mod stalled;

@@ -52,8 +52,8 @@ unsafe impl Input for dps_hub_renewal {}
 /// Blocks until the hub has issued the chain, which is not checked: see `dps_issued_identity_accept`.
 ///
 /// `config` has the credential with which the device signs in to the hub: `issued_identity` while it is valid, or any other one of
-/// the device; of several, the one of `credential_index`. Of its options, `transport` (MQTT over WebSocket, otherwise MQTT over TLS), roots, proxy, clock, timeouts, `cancel`
-/// and `log` count. A hub that is in trouble asks for waits of up to 5 minutes.
+/// the device; of several, the one of `credential_index`. Of its options, `transport` (MQTT over WebSocket, otherwise MQTT over
+/// TLS), roots, proxy, clock, timeouts, `cancel` and `log` count. The wait after an error of the hub can be 5 minutes and more.
 ///
 /// A connection that breaks is made again, and the request goes on. A hub lets a device have one connection: what the application
 /// has open to the same hub is closed by this one. The new certificate is used from the next connection on; the old one stays valid
