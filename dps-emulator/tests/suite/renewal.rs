@@ -382,6 +382,19 @@ fn operation_that_is_not_delivered_expires() {
 }
 
 #[test]
+fn last_answer_that_is_due_closes_the_connection_of_a_device_that_is_refused_by_then() {
+    // The token of the sign-in is valid for an hour.
+    for (enabled, clock_moved_ms, reason) in [(false, 0, "hub-device-disabled"), (true, 2 * HOUR_MS, "expired")] {
+        let mut device = Device::new(ServiceOptions::new());
+        assert_eq!(statuses(&device.requests(RID)), [202]);
+        device.world.service.hub_device_mut("hub-a.test", DEVICE).unwrap().enabled = enabled;
+        device.world.wall_offset_ms = clock_moved_ms as i64;
+        assert_eq!(device.waits(), [Effect::Close], "{reason}");
+        assert_eq!(device.world.service.events().last().unwrap().reason().unwrap().name(), reason);
+    }
+}
+
+#[test]
 fn certificate_requests_of_a_device_are_throttled() {
     let mut device = Device::new(ServiceOptions::new());
     let body = json!({ "id": DEVICE, "csr": device.csr, "replace": "*" });
