@@ -39,6 +39,13 @@ impl AtHub<'_> {
 #[derive(Default)]
 pub(crate) struct Renewals(BTreeMap<(String, String), Operation>);
 
+impl Renewals {
+    /// Ends the operation of a device, if it has one.
+    pub(crate) fn remove(&mut self, device: AtHub<'_>) {
+        self.0.remove(&device.key());
+    }
+}
+
 struct Operation {
     request_id: String,
     /// The request as it was sent, by which it is recognized when the device sends it again.
@@ -64,7 +71,7 @@ pub(crate) struct LastAnswer {
 impl Service {
     /// Handles a certificate request that was sent to a hub.
     pub(crate) fn request_renewal(&mut self, now: Now, device: AtHub<'_>, request_id: &str, body: &[u8]) -> HubReply {
-        self.renewals.0.retain(|_, operation| now.monotonic_ms < operation.expires_ms);
+        self.hubs.renewals.0.retain(|_, operation| now.monotonic_ms < operation.expires_ms);
         self.answer_at_hub(now, At::Renew, device, |service| {
             let body = service.accept_renewal(now, device, request_id, body)?;
             Ok(Reply::of_hub(202, to_json(&body)))
@@ -74,7 +81,7 @@ impl Service {
     /// How long until the last answer to the device's request can be delivered, in milliseconds; `None` if the device has no
     /// operation, or that of this correlation id.
     pub(crate) fn renewal_wait_ms(&self, now: Now, device: AtHub<'_>, except: Option<&str>) -> Option<u64> {
-        let operation = self.renewals.0.get(&device.key())?;
+        let operation = self.hubs.renewals.0.get(&device.key())?;
         let is_open = now.monotonic_ms < operation.expires_ms && except != Some(operation.correlation_id.as_str());
         is_open.then(|| operation.due_ms.saturating_sub(now.monotonic_ms))
     }
@@ -85,7 +92,7 @@ impl Service {
             return None;
         }
         self.conclude_renewal(now, device);
-        let operation = self.renewals.0.get(&device.key())?;
+        let operation = self.hubs.renewals.0.get(&device.key())?;
         let (request_id, correlation_id) = (operation.request_id.clone(), operation.correlation_id.clone());
         let outcome = operation.outcome.clone()?;
         let reply = self.answer_at_hub(now, At::Issue, device, |service| match outcome {
@@ -101,8 +108,8 @@ impl Service {
     /// Ends an operation whose last answer was delivered.
     pub(crate) fn end_renewal(&mut self, device: AtHub<'_>, correlation_id: &str) {
         let key = device.key();
-        if self.renewals.0.get(&key).is_some_and(|operation| operation.correlation_id == correlation_id) {
-            self.renewals.0.remove(&key);
+        if self.hubs.renewals.0.get(&key).is_some_and(|operation| operation.correlation_id == correlation_id) {
+            self.hubs.renewals.0.remove(&key);
         }
     }
 
@@ -117,7 +124,7 @@ impl Service {
         let codes = self.options.issuance_codes;
         let request = RenewalRequest::parse(body, device.device_id, codes)?;
         renewal_request::check_request_id(request_id)?;
-        let active = self.renewals.0.get(&device.key());
+        let active = self.hubs.renewals.0.get(&device.key());
         match (request.replace.as_deref(), active) {
             (None, Some(active)) if active.request_id == request_id && active.csr == request.csr => {
                 return Ok(active.accepted());
@@ -142,7 +149,7 @@ impl Service {
             outcome: None,
         };
         let accepted = operation.accepted();
-        self.renewals.0.insert(device.key(), operation);
+        self.hubs.renewals.0.insert(device.key(), operation);
         Ok(accepted)
     }
 
@@ -161,7 +168,9 @@ impl Service {
     /// Issues the certificate, unless that was done before; the hub accepts it from then on.
     fn conclude_renewal(&mut self, now: Now, device: AtHub<'_>) {
         let key = device.key();
-        let Some(operation) = self.renewals.0.get(&key).filter(|operation| operation.outcome.is_none()) else { return };
+        let Some(operation) = self.hubs.renewals.0.get(&key).filter(|operation| operation.outcome.is_none()) else {
+            return;
+        };
         let outcome = match operation.requested.clone() {
             Err(reason) => Err(reason),
             Ok(request) => {
@@ -173,7 +182,7 @@ impl Service {
                 chain.map(|chain| chain.certificates).ok_or(RefusalReason::Internal)
             }
         };
-        if let Some(operation) = self.renewals.0.get_mut(&key) {
+        if let Some(operation) = self.hubs.renewals.0.get_mut(&key) {
             operation.outcome = Some(outcome);
         }
     }

@@ -395,6 +395,46 @@ fn last_answer_that_is_due_closes_the_connection_of_a_device_that_is_refused_by_
 }
 
 #[test]
+fn request_ends_with_the_entry_of_its_device() {
+    let enrollment = |id: &str, hub: &str| {
+        let enrollment = IndividualEnrollment::new(id).device_id(DEVICE).primary_key(key(KEY));
+        enrollment.allocation(AllocationPolicy::Static, [hub]).certificate_policy(policy())
+    };
+    let provision = |world: &mut World, id: &str, hub: &str| {
+        world.wait(2000);
+        world.enroll(enrollment(id, hub));
+        assert_eq!(world.provision(id, KEY).status, 200);
+        assert!(world.service.hub_device(hub, DEVICE).is_some());
+    };
+    let ends = |case: &str, change: &dyn Fn(&mut World)| {
+        let mut device = Device::new(ServiceOptions::new());
+        assert_eq!(statuses(&device.requests(RID)), [202], "{case}");
+        change(&mut device.world);
+        device.connect();
+        assert_eq!(statuses(&device.subscribe()), [0_u16; 0], "{case}");
+        assert!(device.has_nothing_due(), "{case}");
+        assert_eq!(statuses(&device.requests("4c1e-0002")), [202], "{case}");
+    };
+    ends("deleted", &|world| {
+        assert!(world.service.delete_hub_device("hub-a.test", DEVICE));
+        provision(world, "dev-01", "hub-a.test");
+    });
+    ends("moved there and back", &|world| {
+        assert!(world.service.move_hub_device("hub-a.test", DEVICE, "hub-b.test"));
+        assert!(world.service.move_hub_device("hub-b.test", DEVICE, "hub-a.test"));
+    });
+    ends("replaced by another device", &|world| {
+        provision(world, "dev-02", "hub-b.test");
+        assert!(world.service.move_hub_device("hub-b.test", DEVICE, "hub-a.test"));
+    });
+    ends("assigned to another hub and back", &|world| {
+        provision(world, "dev-01", "hub-b.test");
+        assert!(world.service.hub_device("hub-a.test", DEVICE).is_none());
+        provision(world, "dev-01", "hub-a.test");
+    });
+}
+
+#[test]
 fn certificate_requests_of_a_device_are_throttled() {
     let mut device = Device::new(ServiceOptions::new());
     let body = json!({ "id": DEVICE, "csr": device.csr, "replace": "*" });
