@@ -175,7 +175,7 @@ impl Service {
             Err(reason) => Err(reason),
             Ok(request) => {
                 let registration_id = self.registration_at_hub(device);
-                let chain = self.issue_certificate(now, &registration_id, &request);
+                let chain = self.issue_certificate(now, Transport::Mqtt, &registration_id, &request);
                 if let (Some(chain), Some(entry)) = (&chain, self.hubs.device_mut(device.hub, device.device_id)) {
                     entry.issued = Some(chain.root.clone());
                 }

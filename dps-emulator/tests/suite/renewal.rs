@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dps_emulator::mqtt::{Effect, Session};
 use dps_emulator::{
-    AllocationPolicy, At, Certificate, CertificatePolicy, ClientCertificates, EmulatorOptions, Fault, HttpRequest,
-    IndividualEnrollment, IssuanceCodes, RetryAfter, Scope, Service, ServiceOptions,
+    AllocationPolicy, At, Certificate, CertificatePolicy, ClientCertificates, EmulatorOptions, EventKind, Fault,
+    HttpRequest, IndividualEnrollment, IssuanceCodes, RetryAfter, Scope, Service, ServiceOptions, Transport,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -531,6 +531,27 @@ fn fault_issues_a_certificate_for_another_key_by_the_hub_and_at_registration() {
     };
     let (right, wrong, again) = (issued(false), issued(true), issued(false));
     assert!(right == again && right != wrong);
+}
+
+#[test]
+fn event_of_a_foreign_certificate_has_the_transport_of_the_request() {
+    let inject = |service: &mut Service| service.inject(Scope::All, At::Issue, Fault::ForeignCertificate, 1);
+    let transports = |service: &Service| {
+        let met = service.events().filter(|event| matches!(event.kind, EventKind::Fault(_)));
+        met.map(|event| event.transport).collect::<Vec<_>>()
+    };
+    let mut device = Device::new(ServiceOptions::new());
+    inject(&mut device.world.service);
+    device.renews(RID);
+    assert_eq!(transports(&device.world.service), [Transport::Mqtt]);
+
+    let mut site = issuance::Site::new(ServiceOptions::new().assign_at_once(true));
+    let body = json!({ "csr": request("dev-01", P256) });
+    inject(&mut site.world.service);
+    site.register_over_mqtt(&body);
+    inject(&mut site.world.service);
+    site.register("2026-11-01", &body);
+    assert_eq!(transports(&site.world.service), [Transport::Mqtt, Transport::Https]);
 }
 
 /// A service sends the last answer by itself, as soon as its clock says so.
