@@ -227,7 +227,6 @@ impl Service {
             Ok(reply) => HubReply { reply: Reply { tracking_id, ..reply }, refused: None },
             Err(mut problem) => {
                 problem.scale(&self.clock);
-                self.tally.refused(problem.status(), Some(&registration));
                 problem.into_reply(now, tracking_id)
             }
         };

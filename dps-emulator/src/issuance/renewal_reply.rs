@@ -100,10 +100,6 @@ impl HubProblem {
         Self { info: Some(info), ..self }
     }
 
-    pub(super) fn status(&self) -> u16 {
-        self.problem.status
-    }
-
     /// Changes the hint to one by a client's clock.
     pub(super) fn scale(&mut self, clock: &ServiceClock) {
         self.problem.retry_after = self.problem.retry_after.map(|hint| clock.scaled(hint));

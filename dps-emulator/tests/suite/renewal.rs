@@ -554,6 +554,23 @@ fn event_of_a_foreign_certificate_has_the_transport_of_the_request() {
     assert_eq!(transports(&site.world.service), [Transport::Mqtt, Transport::Https]);
 }
 
+#[test]
+fn certificate_requests_are_not_counted_as_calls_of_the_service() {
+    let mut device = Device::new(ServiceOptions::new());
+    let before = device.world.service.counters();
+    assert_eq!(device.answer_to(RID, &json!({})).status, 400);
+    assert_eq!(device.answer_to(RID, &device.body()).status, 202);
+    assert_eq!(device.answer_to("4c1e-0002", &device.body()).status, 409);
+    let throttle = Fault::Throttle { retry_after: None };
+    for (fault, status) in [(throttle, 429), (Fault::ServerError { status: 503, retry_after: None }, 503)] {
+        device.world.service.inject(Scope::All, At::Renew, fault, 1);
+        assert_eq!(device.answer_to("4c1e-0003", &device.body()).status, status);
+    }
+    let mut after = device.world.service.counters();
+    assert_eq!(std::mem::take(&mut after.faults), 2, "faults are counted wherever they are met");
+    assert_eq!(after, before);
+}
+
 /// A service sends the last answer by itself, as soon as its clock says so.
 #[tokio::test]
 async fn last_answer_arrives_when_the_clock_is_moved() {
