@@ -72,7 +72,7 @@ impl Service {
     /// Handles a certificate request that was sent to a hub.
     pub(crate) fn request_renewal(&mut self, now: Now, device: AtHub<'_>, request_id: &str, body: &[u8]) -> HubReply {
         self.hubs.renewals.0.retain(|_, operation| now.monotonic_ms < operation.expires_ms);
-        self.answer_at_hub(now, At::Renew, device, |service| {
+        self.answer_at_hub(now, At::Renew, device, None, |service| {
             let body = service.accept_renewal(now, device, request_id, body)?;
             Ok(Reply::of_hub(202, to_json(&body)))
         })
@@ -95,12 +95,13 @@ impl Service {
         let operation = self.hubs.renewals.0.get(&device.key())?;
         let (request_id, correlation_id) = (operation.request_id.clone(), operation.correlation_id.clone());
         let outcome = operation.outcome.clone()?;
-        let reply = self.answer_at_hub(now, At::Issue, device, |service| match outcome {
+        let of = Some(correlation_id.as_str());
+        let reply = self.answer_at_hub(now, At::Issue, device, of, |service| match outcome {
             Ok(certificates) => {
                 let issued = Issued { correlation_id: &correlation_id, certificates: &certificates };
                 Ok(Reply::of_hub(200, to_json(&issued)))
             }
-            Err(reason) => Err(service.request_refused(reason, &correlation_id)),
+            Err(reason) => Err(service.request_refused(reason)),
         });
         Some(LastAnswer { request_id, correlation_id, reply })
     }
@@ -193,22 +194,21 @@ impl Service {
         entry.map_or_else(|| device.device_id.to_owned(), |entry| entry.registration_id.clone())
     }
 
-    fn request_refused(&self, reason: RefusalReason, correlation_id: &str) -> HubProblem {
+    fn request_refused(&self, reason: RefusalReason) -> HubProblem {
         let code = match reason {
             RefusalReason::Internal => HUB_FAILED,
             _ => self.options.issuance_codes.request_refused(),
         };
-        HubProblem::new(code, format!("The certificate could not be issued: {reason}."))
-            .because(reason)
-            .of(correlation_id)
+        HubProblem::new(code, format!("The certificate could not be issued: {reason}.")).because(reason)
     }
 
-    /// Answers a device at a hub, unless a fault is planned.
+    /// Answers a device at a hub, unless a fault is planned. An error that ends an operation has its correlation id.
     fn answer_at_hub(
         &mut self,
         now: Now,
         at: At,
         device: AtHub<'_>,
+        correlation_id: Option<&str>,
         work: impl FnOnce(&mut Self) -> Result<Reply, HubProblem>,
     ) -> HubReply {
         let registration = FoldedId::new(&self.registration_at_hub(device));
@@ -227,7 +227,7 @@ impl Service {
             Ok(reply) => HubReply { reply: Reply { tracking_id, ..reply }, refused: None },
             Err(mut problem) => {
                 problem.scale(&self.clock);
-                problem.into_reply(now, tracking_id)
+                problem.into_reply(now, tracking_id, correlation_id)
             }
         };
         if let Some(fault) = fault {

@@ -486,7 +486,9 @@ fn faults_change_the_answers_of_a_hub() {
     }
     // At the last answer: what the device receives, and what the next connection does although it was acknowledged.
     for (fault, expected, closed, next) in [
+        (Fault::Throttle { retry_after: hint }, vec![429], false, vec![]),
         (Fault::ServerError { status: 500, retry_after: None }, vec![500], false, vec![]),
+        (Fault::DropBefore, vec![], true, vec![200]),
         (Fault::DropAfter, vec![], true, vec![200]),
         (Fault::Silent, vec![], false, vec![200]),
         (Fault::WrongRequestId, vec![200], false, vec![200]),
@@ -496,9 +498,13 @@ fn faults_change_the_answers_of_a_hub() {
     ] {
         let mut device = Device::new(ServiceOptions::new());
         device.world.service.inject(Scope::All, At::Issue, fault.clone(), 1);
-        assert_eq!(statuses(&device.requests(RID)), [202]);
+        let accepted = answers(&device.requests(RID)).remove(0);
+        assert_eq!(accepted.status, 202);
         let effects = device.waits();
         assert_eq!((statuses(&effects), effects.contains(&Effect::Close)), (expected, closed), "{fault:?}");
+        for answer in answers(&effects).iter().filter(|answer| !garbled(answer)) {
+            assert_eq!(answer.body["correlationId"], accepted.body["correlationId"], "{fault:?}");
+        }
         assert_eq!(effects.contains(&Effect::Pause(400)), matches!(fault, Fault::Delay { .. }));
         for answer in answers(&effects) {
             device.sends(&puback(answer.packet_id));
