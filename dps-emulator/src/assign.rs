@@ -86,7 +86,7 @@ impl Service {
     /// Issues the certificate that the device has requested.
     fn issue(&mut self, now: Now, assigning: &Assigning) -> Option<IssuedChain> {
         let request = assigning.requested.as_ref()?;
-        self.issue_certificate(now, assigning.registration.as_str(), request)
+        self.issue_certificate(now, assigning.transport, assigning.registration.as_str(), request)
     }
 
     /// What the enrollment says that a device was authenticated by.

@@ -131,6 +131,7 @@ impl Service {
             challenge: admission.challenge,
             payload: body.payload,
             requested,
+            transport: caller.protocol.transport(),
             sticky: caller.api_version.get(..10).is_some_and(|date| date <= LAST_STICKY_VERSION),
             not_before_ms: due_ms,
             allocation: None,

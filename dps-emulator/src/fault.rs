@@ -63,8 +63,8 @@ pub enum At {
     Handshake,
     /// A certificate request to a hub; MQTT only.
     Renew,
-    /// The last answer of a hub to a certificate request. For [`Fault::ForeignCertificate`] any issuing of a certificate, at
-    /// registration too.
+    /// The last answer of a hub to a certificate request; the certificate is issued whatever the fault. For
+    /// [`Fault::ForeignCertificate`] any issuing of a certificate, at registration too.
     Issue,
     /// Any of register, operation status and lookup.
     Any,

@@ -186,7 +186,7 @@ static KINDS: [Kind; 23] = [
     Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", requests: REQUESTS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
-    Kind { name: "server-error", meaning: "this status, with or without a hint; not processed", requests: REPLIES,
+    Kind { name: "server-error", meaning: "this status, with or without a hint; not processed, except at issue", requests: REPLIES,
         members: &[STATUS, RETRY_AFTER],
         read: |members| Ok(Fault::ServerError { status: members.status()?, retry_after: members.retry_after()? }) },
     Kind { name: "drop-before", meaning: "the connection is closed; not processed", requests: ALL_REQUESTS,

@@ -127,10 +127,10 @@ impl Service {
     }
 
     /// Returns whether a certificate is to be issued for another key than that of its request, and removes that from the plan.
-    pub(crate) fn issuing_meets_fault(&mut self, now: Now, registration: &FoldedId) -> bool {
+    pub(crate) fn issuing_meets_fault(&mut self, now: Now, transport: Transport, registration: &FoldedId) -> bool {
         let meets = self.faults.take_of_issuing(registration);
         if meets {
-            self.met_fault(now, Transport::Https, At::Issue, registration, &Fault::ForeignCertificate);
+            self.met_fault(now, transport, At::Issue, registration, &Fault::ForeignCertificate);
         }
         meets
     }

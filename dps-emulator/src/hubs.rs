@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 use crate::credentials::{SymmetricKey, Token};
 use crate::events::RefusalReason;
+#[cfg(feature = "mqtt")]
+use crate::issuance::{AtHub, Renewals};
 use crate::options::{OptionsError, check_host};
 use crate::time::Now;
 use crate::x509::{Certificate, ClientCertificates};
@@ -181,6 +183,8 @@ struct LinkedHub {
 pub(crate) struct Hubs {
     linked: Vec<LinkedHub>,
     devices: BTreeMap<(String, String), HubDevice>,
+    #[cfg(feature = "mqtt")]
+    pub(crate) renewals: Renewals,
     counters: BTreeMap<(String, String), HubCounters>,
 }
 
@@ -277,7 +281,9 @@ impl Hubs {
         from.take_while(move |((name, _), _)| *name == hub).map(|(_, device)| device)
     }
 
+    /// Adds a device, in place of one of the same id.
     pub(crate) fn put_device(&mut self, device: HubDevice) {
+        self.remove_device(&device.hub, &device.device_id);
         self.devices.insert((device.hub.to_ascii_lowercase(), device.device_id.clone()), device);
     }
 
@@ -293,7 +299,10 @@ impl Hubs {
         }
     }
 
+    /// Removes a device, and its certificate request: neither a later device of the same id nor another hub may answer it.
     pub(crate) fn remove_device(&mut self, hub: &str, device_id: &str) -> Option<HubDevice> {
+        #[cfg(feature = "mqtt")]
+        self.renewals.remove(AtHub { hub, device_id });
         self.devices.remove(&(hub.to_ascii_lowercase(), device_id.to_owned()))
     }
 }

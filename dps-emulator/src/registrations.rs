@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::events::Transport;
 use crate::hubs::ConnectionProfile;
 use crate::ids::FoldedId;
 use crate::issuance::Requested;
@@ -238,6 +239,8 @@ pub(crate) struct Assigning {
     pub(crate) payload: Option<Value>,
     /// The certificate request that came with the register call.
     pub(crate) requested: Option<Requested>,
+    /// How that arrived.
+    pub(crate) transport: Transport,
     /// Whether the api version is so old that a hub is never chosen again.
     pub(crate) sticky: bool,
     /// The earliest end of the assignment, whenever a webhook replies, on the monotonic clock.

@@ -17,8 +17,6 @@ use crate::fault_queue::Faults;
 use crate::hubs::{ConnectionProfile, HubCounters, HubDevice, Hubs};
 use crate::ids::{FoldedId, Random};
 use crate::issuance::Issuance;
-#[cfg(feature = "mqtt")]
-use crate::issuance::Renewals;
 use crate::options::{CERTIFICATE_DAYS, OptionsError, POLICY_NAME, ServiceOptions, check_host, check_id_scope};
 use crate::registrations::{Operations, Record, Records, Source};
 use crate::throttle::Throttle;
@@ -44,8 +42,6 @@ pub struct Service {
     pub(crate) operations: Operations,
     pub(crate) webhooks: Webhooks,
     pub(crate) issuance: Issuance,
-    #[cfg(feature = "mqtt")]
-    pub(crate) renewals: Renewals,
     pub(crate) challenges: Challenges,
     pub(crate) hubs: Hubs,
     pub(crate) throttle: Throttle,
@@ -106,8 +102,6 @@ impl Service {
             operations: Operations::default(),
             webhooks: Webhooks::default(),
             issuance: Issuance::default(),
-            #[cfg(feature = "mqtt")]
-            renewals: Renewals::default(),
             challenges: Challenges::default(),
             faults: Faults::default(),
             tally: Tally::default(),

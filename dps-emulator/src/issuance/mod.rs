@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use crate::auth::Caller;
 use crate::encoding::decode_base64;
-use crate::events::RefusalReason;
+use crate::events::{RefusalReason, Transport};
 use crate::ids::FoldedId;
 use crate::registrations::Source;
 use crate::service::Service;
@@ -106,15 +106,17 @@ impl Service {
         CertificateRequest::verify(der, registration_id, self.options.p384_only).map(Requested)
     }
 
-    /// Issues a certificate to a device, or by a planned fault one for another key.
+    /// Issues a certificate to a device, or by a planned fault one for another key. The transport is that of the request.
     pub(crate) fn issue_certificate(
         &mut self,
         now: Now,
+        transport: Transport,
         registration_id: &str,
         request: &Requested,
     ) -> Option<IssuedChain> {
         let registration = FoldedId::new(registration_id);
-        let foreign = self.issuing_meets_fault(now, &registration).then(|| request.0.with_another_key()).flatten();
+        let foreign =
+            self.issuing_meets_fault(now, transport, &registration).then(|| request.0.with_another_key()).flatten();
         let foreign = foreign.map(Requested);
         let serial = self.random.serial();
         self.issuance.issue(now, self.options.certificate_days, serial, foreign.as_ref().unwrap_or(request))

@@ -39,6 +39,13 @@ impl AtHub<'_> {
 #[derive(Default)]
 pub(crate) struct Renewals(BTreeMap<(String, String), Operation>);
 
+impl Renewals {
+    /// Ends the operation of a device, if it has one.
+    pub(crate) fn remove(&mut self, device: AtHub<'_>) {
+        self.0.remove(&device.key());
+    }
+}
+
 struct Operation {
     request_id: String,
     /// The request as it was sent, by which it is recognized when the device sends it again.
@@ -64,8 +71,8 @@ pub(crate) struct LastAnswer {
 impl Service {
     /// Handles a certificate request that was sent to a hub.
     pub(crate) fn request_renewal(&mut self, now: Now, device: AtHub<'_>, request_id: &str, body: &[u8]) -> HubReply {
-        self.renewals.0.retain(|_, operation| now.monotonic_ms < operation.expires_ms);
-        self.answer_at_hub(now, At::Renew, device, |service| {
+        self.hubs.renewals.0.retain(|_, operation| now.monotonic_ms < operation.expires_ms);
+        self.answer_at_hub(now, At::Renew, device, None, |service| {
             let body = service.accept_renewal(now, device, request_id, body)?;
             Ok(Reply::of_hub(202, to_json(&body)))
         })
@@ -74,7 +81,7 @@ impl Service {
     /// How long until the last answer to the device's request can be delivered, in milliseconds; `None` if the device has no
     /// operation, or that of this correlation id.
     pub(crate) fn renewal_wait_ms(&self, now: Now, device: AtHub<'_>, except: Option<&str>) -> Option<u64> {
-        let operation = self.renewals.0.get(&device.key())?;
+        let operation = self.hubs.renewals.0.get(&device.key())?;
         let is_open = now.monotonic_ms < operation.expires_ms && except != Some(operation.correlation_id.as_str());
         is_open.then(|| operation.due_ms.saturating_sub(now.monotonic_ms))
     }
@@ -85,15 +92,16 @@ impl Service {
             return None;
         }
         self.conclude_renewal(now, device);
-        let operation = self.renewals.0.get(&device.key())?;
+        let operation = self.hubs.renewals.0.get(&device.key())?;
         let (request_id, correlation_id) = (operation.request_id.clone(), operation.correlation_id.clone());
         let outcome = operation.outcome.clone()?;
-        let reply = self.answer_at_hub(now, At::Issue, device, |service| match outcome {
+        let of = Some(correlation_id.as_str());
+        let reply = self.answer_at_hub(now, At::Issue, device, of, |service| match outcome {
             Ok(certificates) => {
                 let issued = Issued { correlation_id: &correlation_id, certificates: &certificates };
                 Ok(Reply::of_hub(200, to_json(&issued)))
             }
-            Err(reason) => Err(service.request_refused(reason, &correlation_id)),
+            Err(reason) => Err(service.request_refused(reason)),
         });
         Some(LastAnswer { request_id, correlation_id, reply })
     }
@@ -101,8 +109,8 @@ impl Service {
     /// Ends an operation whose last answer was delivered.
     pub(crate) fn end_renewal(&mut self, device: AtHub<'_>, correlation_id: &str) {
         let key = device.key();
-        if self.renewals.0.get(&key).is_some_and(|operation| operation.correlation_id == correlation_id) {
-            self.renewals.0.remove(&key);
+        if self.hubs.renewals.0.get(&key).is_some_and(|operation| operation.correlation_id == correlation_id) {
+            self.hubs.renewals.0.remove(&key);
         }
     }
 
@@ -117,7 +125,7 @@ impl Service {
         let codes = self.options.issuance_codes;
         let request = RenewalRequest::parse(body, device.device_id, codes)?;
         renewal_request::check_request_id(request_id)?;
-        let active = self.renewals.0.get(&device.key());
+        let active = self.hubs.renewals.0.get(&device.key());
         match (request.replace.as_deref(), active) {
             (None, Some(active)) if active.request_id == request_id && active.csr == request.csr => {
                 return Ok(active.accepted());
@@ -142,7 +150,7 @@ impl Service {
             outcome: None,
         };
         let accepted = operation.accepted();
-        self.renewals.0.insert(device.key(), operation);
+        self.hubs.renewals.0.insert(device.key(), operation);
         Ok(accepted)
     }
 
@@ -161,19 +169,21 @@ impl Service {
     /// Issues the certificate, unless that was done before; the hub accepts it from then on.
     fn conclude_renewal(&mut self, now: Now, device: AtHub<'_>) {
         let key = device.key();
-        let Some(operation) = self.renewals.0.get(&key).filter(|operation| operation.outcome.is_none()) else { return };
+        let Some(operation) = self.hubs.renewals.0.get(&key).filter(|operation| operation.outcome.is_none()) else {
+            return;
+        };
         let outcome = match operation.requested.clone() {
             Err(reason) => Err(reason),
             Ok(request) => {
                 let registration_id = self.registration_at_hub(device);
-                let chain = self.issue_certificate(now, &registration_id, &request);
+                let chain = self.issue_certificate(now, Transport::Mqtt, &registration_id, &request);
                 if let (Some(chain), Some(entry)) = (&chain, self.hubs.device_mut(device.hub, device.device_id)) {
                     entry.issued = Some(chain.root.clone());
                 }
                 chain.map(|chain| chain.certificates).ok_or(RefusalReason::Internal)
             }
         };
-        if let Some(operation) = self.renewals.0.get_mut(&key) {
+        if let Some(operation) = self.hubs.renewals.0.get_mut(&key) {
             operation.outcome = Some(outcome);
         }
     }
@@ -184,22 +194,21 @@ impl Service {
         entry.map_or_else(|| device.device_id.to_owned(), |entry| entry.registration_id.clone())
     }
 
-    fn request_refused(&self, reason: RefusalReason, correlation_id: &str) -> HubProblem {
+    fn request_refused(&self, reason: RefusalReason) -> HubProblem {
         let code = match reason {
             RefusalReason::Internal => HUB_FAILED,
             _ => self.options.issuance_codes.request_refused(),
         };
-        HubProblem::new(code, format!("The certificate could not be issued: {reason}."))
-            .because(reason)
-            .of(correlation_id)
+        HubProblem::new(code, format!("The certificate could not be issued: {reason}.")).because(reason)
     }
 
-    /// Answers a device at a hub, unless a fault is planned.
+    /// Answers a device at a hub, unless a fault is planned. An error that ends an operation has its correlation id.
     fn answer_at_hub(
         &mut self,
         now: Now,
         at: At,
         device: AtHub<'_>,
+        correlation_id: Option<&str>,
         work: impl FnOnce(&mut Self) -> Result<Reply, HubProblem>,
     ) -> HubReply {
         let registration = FoldedId::new(&self.registration_at_hub(device));
@@ -218,8 +227,7 @@ impl Service {
             Ok(reply) => HubReply { reply: Reply { tracking_id, ..reply }, refused: None },
             Err(mut problem) => {
                 problem.scale(&self.clock);
-                self.tally.refused(problem.status(), Some(&registration));
-                problem.into_reply(now, tracking_id)
+                problem.into_reply(now, tracking_id, correlation_id)
             }
         };
         if let Some(fault) = fault {

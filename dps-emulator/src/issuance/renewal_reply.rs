@@ -51,7 +51,6 @@ impl HubReply {
 #[derive(Debug)]
 pub(super) struct HubProblem {
     problem: Problem,
-    correlation_id: Option<String>,
     info: Option<Value>,
 }
 
@@ -72,7 +71,7 @@ struct Details<'a> {
 
 impl HubProblem {
     pub(super) fn new(error_code: u32, message: impl Into<String>) -> Self {
-        Self { problem: Problem::new(error_code, message), correlation_id: None, info: None }
+        Self { problem: Problem::new(error_code, message), info: None }
     }
 
     pub(super) fn throttled(retry_after: Option<RetryAfter>) -> Self {
@@ -91,17 +90,8 @@ impl HubProblem {
         Self { problem: self.problem.because(reason), ..self }
     }
 
-    /// The same as the last answer of an operation.
-    pub(super) fn of(self, correlation_id: &str) -> Self {
-        Self { correlation_id: Some(correlation_id.to_owned()), ..self }
-    }
-
     pub(super) fn info(self, info: Value) -> Self {
         Self { info: Some(info), ..self }
-    }
-
-    pub(super) fn status(&self) -> u16 {
-        self.problem.status
     }
 
     /// Changes the hint to one by a client's clock.
@@ -109,14 +99,15 @@ impl HubProblem {
         self.problem.retry_after = self.problem.retry_after.map(|hint| clock.scaled(hint));
     }
 
-    pub(super) fn into_reply(self, now: Now, tracking_id: String) -> HubReply {
-        let Self { problem, correlation_id, info } = self;
+    /// The answer; that which ends an operation has its correlation id.
+    pub(super) fn into_reply(self, now: Now, tracking_id: String, correlation_id: Option<&str>) -> HubReply {
+        let Self { problem, info } = self;
         let details = Details {
             error_code: problem.error_code,
             tracking_id: &tracking_id,
             message: &problem.message,
             timestamp_utc: iso_8601(now.unix_ms),
-            correlation_id: correlation_id.as_deref(),
+            correlation_id,
             retry_after: problem.retry_after.map(RetryAfter::seconds),
             info: info.as_ref(),
         };

@@ -123,11 +123,13 @@ impl Session {
     }
 
     fn send_last_answer(&mut self, service: &mut Service, now: Now, effects: &mut Vec<Effect>) {
-        let Some(client) = self.hub_client.as_ref().filter(|client| client.credentials.granted.is_some()) else {
+        if self.due_in_ms(service, now) != Some(0) {
             return;
-        };
-        if client.check(service, now, &self.certificates).is_err() {
-            return;
+        }
+        let Some(client) = &self.hub_client else { return };
+        // Otherwise the answer would stay due, and the caller would ask for it without end.
+        if let Err(reason) = client.check(service, now, &self.certificates) {
+            return self.close(reason, effects);
         }
         let Some(last) = service.renewal_answer(now, client.entry(), client.credentials.sent.as_deref()) else {
             return;

@@ -7,8 +7,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dps_emulator::mqtt::{Effect, Session};
 use dps_emulator::{
-    AllocationPolicy, At, Certificate, CertificatePolicy, ClientCertificates, EmulatorOptions, Fault, HttpRequest,
-    IndividualEnrollment, IssuanceCodes, RetryAfter, Scope, Service, ServiceOptions,
+    AllocationPolicy, At, Certificate, CertificatePolicy, ClientCertificates, EmulatorOptions, EventKind, Fault,
+    HttpRequest, IndividualEnrollment, IssuanceCodes, RetryAfter, Scope, Service, ServiceOptions, Transport,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -382,6 +382,59 @@ fn operation_that_is_not_delivered_expires() {
 }
 
 #[test]
+fn last_answer_that_is_due_closes_the_connection_of_a_device_that_is_refused_by_then() {
+    // The token of the sign-in is valid for an hour.
+    for (enabled, clock_moved_ms, reason) in [(false, 0, "hub-device-disabled"), (true, 2 * HOUR_MS, "expired")] {
+        let mut device = Device::new(ServiceOptions::new());
+        assert_eq!(statuses(&device.requests(RID)), [202]);
+        device.world.service.hub_device_mut("hub-a.test", DEVICE).unwrap().enabled = enabled;
+        device.world.wall_offset_ms = clock_moved_ms as i64;
+        assert_eq!(device.waits(), [Effect::Close], "{reason}");
+        assert_eq!(device.world.service.events().last().unwrap().reason().unwrap().name(), reason);
+    }
+}
+
+#[test]
+fn request_ends_with_the_entry_of_its_device() {
+    let enrollment = |id: &str, hub: &str| {
+        let enrollment = IndividualEnrollment::new(id).device_id(DEVICE).primary_key(key(KEY));
+        enrollment.allocation(AllocationPolicy::Static, [hub]).certificate_policy(policy())
+    };
+    let provision = |world: &mut World, id: &str, hub: &str| {
+        world.wait(2000);
+        world.enroll(enrollment(id, hub));
+        assert_eq!(world.provision(id, KEY).status, 200);
+        assert!(world.service.hub_device(hub, DEVICE).is_some());
+    };
+    let ends = |case: &str, change: &dyn Fn(&mut World)| {
+        let mut device = Device::new(ServiceOptions::new());
+        assert_eq!(statuses(&device.requests(RID)), [202], "{case}");
+        change(&mut device.world);
+        device.connect();
+        assert_eq!(statuses(&device.subscribe()), [0_u16; 0], "{case}");
+        assert!(device.has_nothing_due(), "{case}");
+        assert_eq!(statuses(&device.requests("4c1e-0002")), [202], "{case}");
+    };
+    ends("deleted", &|world| {
+        assert!(world.service.delete_hub_device("hub-a.test", DEVICE));
+        provision(world, "dev-01", "hub-a.test");
+    });
+    ends("moved there and back", &|world| {
+        assert!(world.service.move_hub_device("hub-a.test", DEVICE, "hub-b.test"));
+        assert!(world.service.move_hub_device("hub-b.test", DEVICE, "hub-a.test"));
+    });
+    ends("replaced by another device", &|world| {
+        provision(world, "dev-02", "hub-b.test");
+        assert!(world.service.move_hub_device("hub-b.test", DEVICE, "hub-a.test"));
+    });
+    ends("assigned to another hub and back", &|world| {
+        provision(world, "dev-01", "hub-b.test");
+        assert!(world.service.hub_device("hub-a.test", DEVICE).is_none());
+        provision(world, "dev-01", "hub-a.test");
+    });
+}
+
+#[test]
 fn certificate_requests_of_a_device_are_throttled() {
     let mut device = Device::new(ServiceOptions::new());
     let body = json!({ "id": DEVICE, "csr": device.csr, "replace": "*" });
@@ -433,7 +486,9 @@ fn faults_change_the_answers_of_a_hub() {
     }
     // At the last answer: what the device receives, and what the next connection does although it was acknowledged.
     for (fault, expected, closed, next) in [
+        (Fault::Throttle { retry_after: hint }, vec![429], false, vec![]),
         (Fault::ServerError { status: 500, retry_after: None }, vec![500], false, vec![]),
+        (Fault::DropBefore, vec![], true, vec![200]),
         (Fault::DropAfter, vec![], true, vec![200]),
         (Fault::Silent, vec![], false, vec![200]),
         (Fault::WrongRequestId, vec![200], false, vec![200]),
@@ -443,9 +498,13 @@ fn faults_change_the_answers_of_a_hub() {
     ] {
         let mut device = Device::new(ServiceOptions::new());
         device.world.service.inject(Scope::All, At::Issue, fault.clone(), 1);
-        assert_eq!(statuses(&device.requests(RID)), [202]);
+        let accepted = answers(&device.requests(RID)).remove(0);
+        assert_eq!(accepted.status, 202);
         let effects = device.waits();
         assert_eq!((statuses(&effects), effects.contains(&Effect::Close)), (expected, closed), "{fault:?}");
+        for answer in answers(&effects).iter().filter(|answer| !garbled(answer)) {
+            assert_eq!(answer.body["correlationId"], accepted.body["correlationId"], "{fault:?}");
+        }
         assert_eq!(effects.contains(&Effect::Pause(400)), matches!(fault, Fault::Delay { .. }));
         for answer in answers(&effects) {
             device.sends(&puback(answer.packet_id));
@@ -478,6 +537,44 @@ fn fault_issues_a_certificate_for_another_key_by_the_hub_and_at_registration() {
     };
     let (right, wrong, again) = (issued(false), issued(true), issued(false));
     assert!(right == again && right != wrong);
+}
+
+#[test]
+fn event_of_a_foreign_certificate_has_the_transport_of_the_request() {
+    let inject = |service: &mut Service| service.inject(Scope::All, At::Issue, Fault::ForeignCertificate, 1);
+    let transports = |service: &Service| {
+        let met = service.events().filter(|event| matches!(event.kind, EventKind::Fault(_)));
+        met.map(|event| event.transport).collect::<Vec<_>>()
+    };
+    let mut device = Device::new(ServiceOptions::new());
+    inject(&mut device.world.service);
+    device.renews(RID);
+    assert_eq!(transports(&device.world.service), [Transport::Mqtt]);
+
+    let mut site = issuance::Site::new(ServiceOptions::new().assign_at_once(true));
+    let body = json!({ "csr": request("dev-01", P256) });
+    inject(&mut site.world.service);
+    site.register_over_mqtt(&body);
+    inject(&mut site.world.service);
+    site.register("2026-11-01", &body);
+    assert_eq!(transports(&site.world.service), [Transport::Mqtt, Transport::Https]);
+}
+
+#[test]
+fn certificate_requests_are_not_counted_as_calls_of_the_service() {
+    let mut device = Device::new(ServiceOptions::new());
+    let before = device.world.service.counters();
+    assert_eq!(device.answer_to(RID, &json!({})).status, 400);
+    assert_eq!(device.answer_to(RID, &device.body()).status, 202);
+    assert_eq!(device.answer_to("4c1e-0002", &device.body()).status, 409);
+    let throttle = Fault::Throttle { retry_after: None };
+    for (fault, status) in [(throttle, 429), (Fault::ServerError { status: 503, retry_after: None }, 503)] {
+        device.world.service.inject(Scope::All, At::Renew, fault, 1);
+        assert_eq!(device.answer_to("4c1e-0003", &device.body()).status, status);
+    }
+    let mut after = device.world.service.counters();
+    assert_eq!(std::mem::take(&mut after.faults), 2, "faults are counted wherever they are met");
+    assert_eq!(after, before);
 }
 
 /// A service sends the last answer by itself, as soon as its clock says so.
