@@ -5,7 +5,8 @@ use dps_emulator::{Emulator, Event, EventKind, Exchange, RetryAfter};
 use crate::seen::{Call, CallKind, Seen};
 
 /// Faults that keep a reply, and so its hint, from the device.
-const UNREADABLE: [&str; 7] = ["drop-before", "drop-after", "garbage", "noise", "silent", "wrong-request-id", "flood"];
+const UNREADABLE: [&str; 8] =
+    ["drop-before", "drop-after", "garbage", "noise", "silent", "wrong-request-id", "missing-request-id", "flood"];
 
 /// Returns what the service saw of the device with this registration id.
 pub(crate) fn observe(emulator: &Emulator, registration_id: &str) -> Seen {

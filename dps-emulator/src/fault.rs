@@ -132,6 +132,8 @@ pub enum Fault {
     SlowBytes,
     /// The reply has another request id than the request (only MQTT; HTTP has no request ids).
     WrongRequestId,
+    /// The reply has no request id (only MQTT).
+    MissingRequestId,
     /// The operation is forgotten: a poll does not find it. At register, the operation that the call started.
     ForgetOperation,
     /// A valid reply, padded to this size with an unknown member.
@@ -201,6 +203,8 @@ pub enum TransportFault {
     SlowBytes,
     /// Reply with another request id, where the protocol has one.
     WrongRequestId,
+    /// Reply without a request id, where the protocol has one.
+    MissingRequestId,
     /// Send the reply twice, where the protocol has request ids.
     Duplicate,
     /// Never reply, and keep the connection open.
@@ -223,6 +227,7 @@ impl Fault {
             Self::Noise => TransportFault::Noise,
             Self::SlowBytes => TransportFault::SlowBytes,
             Self::WrongRequestId => TransportFault::WrongRequestId,
+            Self::MissingRequestId => TransportFault::MissingRequestId,
             Self::DuplicateReply => TransportFault::Duplicate,
             Self::Silent => TransportFault::Silent,
             Self::Flood { of, answered } => TransportFault::Flood { of: *of, answered: *answered },

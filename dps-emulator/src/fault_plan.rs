@@ -182,7 +182,7 @@ struct Kind {
 }
 
 #[rustfmt::skip]
-static KINDS: [Kind; 23] = [
+static KINDS: [Kind; 24] = [
     Kind { name: "throttle", meaning: "status 429, with or without a hint; not processed", requests: REQUESTS,
         members: &[RETRY_AFTER],
         read: |members| Ok(Fault::Throttle { retry_after: members.retry_after()? }) },
@@ -203,6 +203,8 @@ static KINDS: [Kind; 23] = [
         members: &[], read: |_| Ok(Fault::SlowBytes) },
     Kind { name: "wrong-request-id", meaning: "MQTT: the reply has another request id", requests: MQTT_REPLIES,
         members: &[], read: |_| Ok(Fault::WrongRequestId) },
+    Kind { name: "missing-request-id", meaning: "MQTT: the reply has no request id", requests: MQTT_REPLIES,
+        members: &[], read: |_| Ok(Fault::MissingRequestId) },
     Kind { name: "forget-operation", meaning: "the operation is forgotten: a poll does not find it", requests: OPERATIONS,
         members: &[], read: |_| Ok(Fault::ForgetOperation) },
     Kind { name: "oversize-reply", meaning: "the right reply, padded to this many bytes", requests: REPLIES,
@@ -247,6 +249,7 @@ impl Fault {
             Self::Noise => "noise",
             Self::SlowBytes => "slow-bytes",
             Self::WrongRequestId => "wrong-request-id",
+            Self::MissingRequestId => "missing-request-id",
             Self::ForgetOperation => "forget-operation",
             Self::OversizeReply { .. } => "oversize-reply",
             Self::PatchReply { .. } => "patch-reply",

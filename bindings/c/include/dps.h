@@ -1965,6 +1965,8 @@ typedef struct dps_credential {
     const dps_issued_identity *issued_identity;
     /** Where the TPM keeps the key for the hub. Default: 0x100. */
     uint32_t tpm_auth_key_index;
+    /** Whether the place of an issued certificate is kept while `issued_identity` is null. */
+    bool issued_place;
 } dps_credential;
 
 /* Hosted: the configuration of a call ---------------------------------------- */
@@ -2154,9 +2156,15 @@ typedef struct dps_client_config {
     const dps_credential *fallback;
     /**
      * Which credential is tried first, and signs in to the hub: `dps_assignment_credential_index` of the last assignment, where 0
-     * is the one of this struct, 1 its `fallback`, and so on. Set it to 0 after a certificate was issued.
+     * is the one of this struct, 1 its `fallback`, and so on. An `issued_identity` that is valid signs in to the hub whichever it
+     * is. Set it to 0 after a certificate was issued.
      */
     uint32_t credential_index;
+    /**
+     * Whether the place of an issued certificate is kept while `issued_identity` is null, as it is before the first one was issued,
+     * so that the others keep their indexes. It requires a `fallback`.
+     */
+    bool issued_place;
 } dps_client_config;
 
 /* Hosted: renewal at the hub ------------------------------------------------- */

@@ -215,6 +215,7 @@ async fn mqtt_register_recovers_from_faults() {
         (At::Any, Fault::DropAfter, ErrorCode::ConnectionCut),
         (At::Any, Fault::Silent, ErrorCode::Timeout),
         (At::Any, Fault::WrongRequestId, ErrorCode::Timeout),
+        (At::Any, Fault::MissingRequestId, ErrorCode::Timeout),
         (At::Any, Fault::ServerError { status: 503, retry_after: None }, ErrorCode::ServiceUnavailable),
         (At::Connect, Fault::DropBefore, ErrorCode::ConnectionCut),
         (At::Subscribe, Fault::DropBefore, ErrorCode::ConnectionCut),

@@ -49,7 +49,8 @@ impl Service {
     /// Remembers the wait that a reply asks for, if the device will receive it.
     pub(crate) fn note_wait(&mut self, now: Now, registration: &FoldedId, reply: &Reply) {
         let delay_ms = match reply.fault {
-            None | Some(TransportFault::SlowBytes | TransportFault::WrongRequestId) => 0,
+            None
+            | Some(TransportFault::SlowBytes | TransportFault::WrongRequestId | TransportFault::MissingRequestId) => 0,
             Some(TransportFault::Delay { ms }) => ms,
             Some(TransportFault::Flood { answered: true, .. }) => 0,
             Some(_) => return,

@@ -44,7 +44,11 @@ impl Session {
         }
         let before = effects.len();
         let ids = (0..copies).filter_map(|_| {
-            let (topic, payload) = (topic(&request_id), reply.body.clone());
+            let mut topic = topic(&request_id);
+            if reply.fault == Some(TransportFault::MissingRequestId) {
+                topic = topic.replace(&format!("$rid={request_id}"), "");
+            }
+            let payload = reply.body.clone();
             self.send_publish(now, granted, topic, payload, effects)
         });
         let ids = ids.collect();

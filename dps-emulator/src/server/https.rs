@@ -77,7 +77,8 @@ impl Calls<'_> {
             Some(TransportFault::Noise) => self.write_fault.noise(),
             Some(TransportFault::Flood { of, .. }) => self.write_fault.flood(of),
             // HTTP has no request id.
-            Some(TransportFault::WrongRequestId | TransportFault::Duplicate) | None => {}
+            Some(TransportFault::WrongRequestId | TransportFault::MissingRequestId | TransportFault::Duplicate)
+            | None => {}
         }
         reply_or_follow(&self.open.shared, path_and_query, reply, self.stop)
     }

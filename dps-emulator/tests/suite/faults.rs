@@ -95,6 +95,7 @@ fn connection_faults_are_returned_as_transport_faults() {
         (Fault::Noise, TransportFault::Noise),
         (Fault::Silent, TransportFault::Silent),
         (Fault::WrongRequestId, TransportFault::WrongRequestId),
+        (Fault::MissingRequestId, TransportFault::MissingRequestId),
         (FLOOD, TransportFault::Flood { of: Flood::Puback, answered: false }),
     ] {
         inject(&mut world, At::Register, fault);

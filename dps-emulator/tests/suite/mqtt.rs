@@ -338,6 +338,8 @@ fn planned_faults_over_mqtt() {
     assert!(published(&after[..after.len() - 1]).1.contains("$rid=5"), "the answer comes first");
     let (_, topic, _) = published(&register(Fault::WrongRequestId));
     assert!(topic.contains("$rid=50"), "{topic}");
+    let (_, topic, _) = published(&register(Fault::MissingRequestId));
+    assert!(topic.ends_with("/?") || topic.contains("/?&"), "{topic}");
     let throttle = Fault::Throttle { retry_after: Some(RetryAfter::Date(7)) };
     let (_, topic, _) = published(&register(throttle));
     assert_eq!(topic, "$dps/registrations/res/429/?$rid=5&retry-after=7", "a topic has no place for a date");

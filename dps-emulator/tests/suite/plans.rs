@@ -42,6 +42,7 @@ fn every_kind() -> Vec<(Value, Fault)> {
         (json!({ "at": "lookup", "kind": "noise" }), Fault::Noise),
         (json!({ "at": "any", "kind": "slow-bytes" }), Fault::SlowBytes),
         (json!({ "at": "register", "kind": "wrong-request-id" }), Fault::WrongRequestId),
+        (json!({ "at": "register", "kind": "missing-request-id" }), Fault::MissingRequestId),
         (json!({ "at": "poll", "kind": "forget-operation" }), Fault::ForgetOperation),
         (json!({ "at": "any", "kind": "oversize-reply", "bytes": 99328 }), Fault::OversizeReply { bytes: 99328 }),
         (

@@ -42,6 +42,7 @@ FaultKind = Literal[
     "noise",
     "slow-bytes",
     "wrong-request-id",
+    "missing-request-id",
     "forget-operation",
     "oversize-reply",
     "patch-reply",
