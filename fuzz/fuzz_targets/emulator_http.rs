@@ -1,7 +1,7 @@
 //! The emulator's HTTP on any requests, one after another: no panic, and replies that keep the invariants.
 #![no_main]
 
-use dps_emulator::{HttpRequest, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey};
+use dps_emulator::{CertificatePolicy, HttpRequest, IndividualEnrollment, Now, Service, ServiceOptions, SymmetricKey};
 use libfuzzer_sys::fuzz_target;
 
 /// 2026-01-01T00:00:00Z; the tokens in the corpus expire later.
@@ -42,7 +42,8 @@ fn service() -> Service {
     let mut service = Service::new(ServiceOptions::new().policy_key(policy_key)).unwrap();
     let device = IndividualEnrollment::new("dev-01").primary_key(SymmetricKey::from_base64(KEY).unwrap());
     let now = Now { monotonic_ms: 0, unix_ms: START_MS };
-    service.put_enrollment(now, device).unwrap();
+    let policy = CertificatePolicy::named("factory", "root", "devices");
+    service.put_enrollment(now, device.certificate_policy(policy)).unwrap();
     service
 }
 
