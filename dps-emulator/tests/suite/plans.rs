@@ -113,7 +113,7 @@ fn plan_rejects_requests_that_its_kind_cannot_meet() {
             "server-error" | "delay" | "garbage" | "noise" | "slow-bytes" | "oversize-reply" | "patch-reply" => {
                 &vec!["register", "poll", "lookup", "renew", "issue", "any"]
             }
-            "wrong-request-id" => &vec!["register", "poll", "renew", "issue", "any"],
+            "wrong-request-id" | "missing-request-id" => &vec!["register", "poll", "renew", "issue", "any"],
             "duplicate-reply" => &vec!["renew", "issue"],
             "foreign-certificate" => &vec!["issue"],
             "forget-operation" => &operations,
