@@ -133,7 +133,12 @@ impl<'a> Scenario<'a> {
 
 #[test]
 fn renewal_scenarios_end_as_the_vectors_say() {
-    let vectors: Value = serde_json::from_str(include_str!("../../../vectors/renewal.json")).unwrap();
+    // The published package is without them.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors");
+    if !folder.is_dir() {
+        return;
+    }
+    let vectors: Value = serde_json::from_slice(&std::fs::read(folder.join("renewal.json")).unwrap()).unwrap();
     let rows = vectors["scenarios"].as_array().unwrap();
     assert!(rows.len() >= 25);
     for row in rows {

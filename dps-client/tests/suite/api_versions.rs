@@ -10,7 +10,7 @@ use dps_emulator::{
 };
 use serde_json::{Value, json};
 
-use crate::common::{DEVICE_KEY, builder, builder_over, device_key, service, service_with};
+use crate::common::{DEVICE_KEY, builder, builder_over, device_key, repository_file, service, service_with};
 
 const TRANSPORTS: [Transport; 3] = [Transport::Https, Transport::Mqtt, Transport::MqttWebSocket];
 const CLASSIC: &str = "on-classic";
@@ -18,7 +18,8 @@ const MQTT_V5: &str = "on-mqtt-v5";
 
 /// What the service sends by each API version.
 fn versions() -> Vec<Value> {
-    let file: Value = serde_json::from_str(include_str!("../../../vectors/api-versions.json")).unwrap();
+    let Some(text) = repository_file("vectors/api-versions.json") else { return Vec::new() };
+    let file: Value = serde_json::from_str(&text).unwrap();
     file["versions"].as_array().unwrap().clone()
 }
 
@@ -68,7 +69,8 @@ fn documented_table_is_that_of_the_vectors() {
         format!("| `{}` | {last} |\n", word(&version, "apiVersion"))
     });
     let table: String = rows.collect();
-    assert!(include_str!("../../../docs/api-versions.md").contains(&table), "docs/api-versions.md needs:\n{table}");
+    let Some(document) = repository_file("docs/api-versions.md") else { return };
+    assert!(document.contains(&table) && !table.is_empty(), "docs/api-versions.md needs:\n{table}");
 }
 
 #[tokio::test]

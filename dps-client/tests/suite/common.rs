@@ -22,6 +22,13 @@ pub const DEVICE_KEY: &str = "Jsm0lyGpjaVYVP2g3FnmnmG9dI/9qU24wNoykUmermc=";
 pub const GROUP_KEY: &str = "8isrFI1sGsIlvvFSSFRiMfCNzv21fjbE/+ah/lSh3lF8e2YG1Te7w1KpZhJFFXJrqYKi9yegxkqIChbqOS9Egw==";
 pub const GROUP_DEVICE: &str = "sn-007-888-abc-mac-a1-b2-c3-d4-e5-f6";
 
+/// A file of the repository, such as `vectors/renewal.json`. The published package is without them, and then this is `None`.
+pub fn repository_file(name: &str) -> Option<String> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let is_there = root.join("vectors").is_dir();
+    is_there.then(|| std::fs::read_to_string(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
 /// A service that assigns without making anyone wait. The individual enrollment is `dev-01`, the group `line-7`.
 pub async fn service() -> Emulator {
     service_with(EmulatorOptions::new()).await
