@@ -149,6 +149,7 @@ impl<'a> Endpoint<'a> {
     }
 
     /// Writes `HOST` or `HOST:PORT`, an IPv6 address in brackets.
+    #[inline(always)] // Once in firmware for each type of the version.
     pub fn write(self, text: &mut Text<'_>) {
         let brackets = has(self.host.as_bytes(), b':');
         if brackets {

@@ -4,8 +4,7 @@
 use dps_core::codec::{http, mqtt};
 use dps_core::{ByteStr, ConnectionProfile, ErrorCode, Text};
 
-use crate::http::header_value;
-use crate::memory::{buffer, bytes, output, value, write_text};
+use crate::memory::{ascii, buffer, bytes, output, value, write_text};
 use crate::registration::{dps_registration, pending};
 use crate::result::{Outcome, Refused, done, dps_result};
 use crate::span::{dps_buffer, dps_span};
@@ -79,9 +78,12 @@ pub unsafe extern "C" fn dps_http_write_versioned_request(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, user_agent) = unsafe { (pending(registration)?, header_value(user_agent)?) };
+        let (request, user_agent) = unsafe { (pending(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
         // SAFETY: as the caller promises.
         let api_version = unsafe { version(api_version)? };
+        if user_agent.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+            return Err(Refused::ARGUMENT);
+        }
         let write = |text: &mut Text<'_>| http::wire::write_request_to(text, &request, api_version, user_agent);
         // SAFETY: as the caller promises.
         unsafe { write_text(out, length, write) }

@@ -7,7 +7,7 @@ use dps_core::{ByteStr, ErrorCode, Instant, LinkError, Misuse, Reply, RequestId,
 use crate::input::{Input, input};
 use crate::memory::{ascii, buffer, bytes, output, value, value_mut, write_text};
 use crate::registration::{Machine, dps_registration, pending};
-use crate::result::{Outcome, Refused, done, dps_result};
+use crate::result::{Refused, done, dps_result};
 use crate::span::{dps_buffer, dps_span};
 
 /// The port of HTTPS.
@@ -111,22 +111,16 @@ pub unsafe extern "C" fn dps_http_write_request(
 ) -> dps_result {
     let write = || {
         // SAFETY: as the caller promises.
-        let (request, user_agent) = unsafe { (pending(registration)?, header_value(user_agent)?) };
+        let (request, user_agent) = unsafe { (pending(registration)?, ascii(user_agent, ErrorCode::InvalidArgument)?) };
+        // Here and not in a function that `dps_http_write_versioned_request` shares: firmware has one of the two.
+        if user_agent.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
+            return Err(Refused::ARGUMENT);
+        }
         let write = |text: &mut Text<'_>| wire::write_request_to(text, &request, http::DEFAULT_API_VERSION, user_agent);
         // SAFETY: as the caller promises.
         unsafe { write_text(out, length, write) }
     };
     done(write())
-}
-
-/// The value of a header: printable ASCII.
-///
-/// # Safety
-/// As the caller of the exported functions promises.
-pub(crate) unsafe fn header_value<'a>(text: dps_span) -> Outcome<&'a str> {
-    // SAFETY: promised on.
-    let text = unsafe { ascii(text, ErrorCode::InvalidArgument)? };
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) { Ok(text) } else { Err(Refused::ARGUMENT) }
 }
 
 /// Passes on the reply to the request with this `id`, read by an HTTP library. `body` is changed in place; the custom
