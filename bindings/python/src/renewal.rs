@@ -27,7 +27,8 @@ use crate::options::{self, Given};
 /// address: the hub's IP address, instead of what its name resolves to; for tests and private networks.
 /// ca_file, ca_pem, keep_platform_roots, proxy: as for a client.
 /// timeout: the time that the renewal may take in all. Default: 2 minutes. The wait after an error of the hub
-/// can be 5 minutes and more. request_timeout: the time that a connection, or the first answer, may take. Default: 30 seconds.
+/// can be 5 minutes and more. request_timeout: the time that a connection, or the first answer, may take. Default: 30
+/// seconds.
 /// replace_active: whether to replace another certificate request of the device that is active at its hub (default),
 /// since its key may have been lost in a restart; otherwise issue() ends with "conflict".
 #[pyclass(frozen, module = "dps_client")]

@@ -434,7 +434,8 @@ class HubRenewal:
     address: the hub's IP address, instead of what its name resolves to; for tests and private networks.
     ca_file, ca_pem, keep_platform_roots, proxy: as for a client.
     timeout: the time that the renewal may take in all. Default: 2 minutes. The wait after an error of the hub
-    can be 5 minutes and more. request_timeout: the time that a connection, or the first answer, may take. Default: 30 seconds.
+    can be 5 minutes and more. request_timeout: the time that a connection, or the first answer, may take. Default: 30
+    seconds.
     replace_active: whether to replace another certificate request of the device that is active at its hub (default),
     since its key may have been lost in a restart; otherwise issue() ends with "conflict".
     """
@@ -826,7 +827,7 @@ class Client:
         """The registration id."""
 
     def set_issued(self, identity: IssuedIdentity) -> None:
-        """Replaces the IssuedIdentity of attestation or fallback, or the None in its place, after a registration or a renewal.
+        """Replaces the IssuedIdentity of attestation or fallback, or the None in its place, after a renewal.
 
         Calls that start later try the credentials in their order again. Raises ConfigurationError if the client has no
         place for an IssuedIdentity, or if this one is for another registration id.
