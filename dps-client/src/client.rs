@@ -212,6 +212,10 @@ impl ProvisioningClient {
         // A custom link may be lent to another registration; waiting for it counts towards the deadline.
         let mut link =
             tokio::time::timeout(left(), entry.carrier.link(&entry.credential)).await.map_err(|_| link_is_busy())??;
+        // It may become free in the moment in which the time is up.
+        if matches!(entry.carrier, Carrier::Custom(_)) && left().is_zero() {
+            return Err(link_is_busy().into());
+        }
         let mut registration = self.begin(call, entry, identity, attestation, &mut storage)?;
         let mut watch = Watch(self.observer.as_ref());
         info!(registration_id = %self.registration_id, endpoint = %self.endpoint, purpose = ?call.purpose, credential = %entry.place, "start");
