@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use dps_client::{IdentityStore, KeyAlgorithm, OperationalKey};
 
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::files::{is_stdin, warn_if_open};
 use crate::pkcs11::{Pkcs11Args, TokenKey};
 
@@ -82,7 +82,15 @@ impl OperationalTokenArgs {
     }
 
     /// Returns the key in a token, if one is named.
+    ///
+    /// The parser does not require an option that another one excludes.
     pub(crate) fn key(&self) -> Result<Option<TokenKey>> {
+        let has_part = self.operational_pkcs11_module.is_some() || self.operational_pkcs11_pin_file.is_some();
+        if has_part && self.operational_pkcs11_uri.is_none() {
+            let message =
+                "--operational-pkcs11-module and --operational-pkcs11-pin-file require --operational-pkcs11-uri";
+            return Err(Failure::usage(message));
+        }
         let named = Pkcs11Args {
             pkcs11_uri: self.operational_pkcs11_uri.clone(),
             pkcs11_module: self.operational_pkcs11_module.clone(),

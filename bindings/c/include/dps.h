@@ -1732,7 +1732,8 @@ DPS_NODISCARD
 dps_result dps_error_hint(const dps_error *error, size_t index, dps_hint *hint);
 
 /**
- * Writes why a credential was refused to `refused`, in the order in which they were tried; with a single credential there are none.
+ * Writes to `refused` why the service refused a credential. `index` counts the refusals in their order, from 0. A call with a single
+ * credential has no refusals.
  *
  * Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last refusal, or if a pointer is null.
  */
@@ -1990,8 +1991,8 @@ typedef uint64_t (*dps_clock_function)(void *context);
 
 /**
  * The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
- * `id_scope`, one of the credentials (others are for `fallback`) and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
- * or null has its default.
+ * `id_scope`, one of the credentials and, unless that is a certificate or a TPM, `registration_id`; further credentials follow in
+ * `fallback`. A member that is 0, false, empty or null has its default.
  *
  * The library only reads the struct and what it points to, and only until the call returns.
  */
@@ -2147,8 +2148,8 @@ typedef struct dps_client_config {
      */
     bool connection_profile;
     /**
-     * The credential to try when the service refuses the one of this struct; null for none, 7 at most, each as the `fallback` of the
-     * one before it. The next one is tried at once, over a connection of its own, after the status 401, unless the service's `Date`
+     * The credential to try when the service refuses the one of this struct. It can have a `fallback` of its own, and so on, 7 in
+     * all. Default: the call ends when the service refuses the credential. The next one is tried at once, over a connection of its own, after the status 401, unless the service's `Date`
      * shows that the device's clock is far off; after CONNACK 4 or 5; and after a TLS alert about the certificate, under TLS
      * 1.2 once a second connection has met one too. It is never tried after another failure, so that nobody on the way can make
      * the device use a weaker credential. All share `timeout_ms`.

@@ -113,6 +113,7 @@ fn prepare(args: RegisterArgs) -> Result<Prepared> {
     if args.issue.is_none() && args.operational.is_set() {
         return Err(Failure::usage("--key-type and --operational-… are for the key of a certificate: add --issue DIR"));
     }
+    let source = args.operational.source()?;
     let (builder, id) = named_client_builder(&args.device)?;
     let mut builder = builder
         .correct_clock(args.correct_clock)
@@ -121,16 +122,10 @@ fn prepare(args: RegisterArgs) -> Result<Prepared> {
     let issue = match &args.issue {
         Some(path) => {
             let id = id.ok_or_else(|| Failure::usage("--issue requires --registration-id"))?;
-            let source = args.operational.source()?;
             let folder = IdentityFolder::create(path, &id, source.token())?;
             let key = source.key()?;
             builder = builder.certificate_request(key.certificate_request(&id)?);
             Some(Issue { folder, key })
-        }
-        None if args.operational.is_set() => {
-            return Err(Failure::usage(
-                "--key-type and --operational-… are for the key of a certificate: add --issue DIR",
-            ));
         }
         None => None,
     };

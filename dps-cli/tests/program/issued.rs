@@ -182,6 +182,7 @@ fn directory_without_an_identity_is_an_error_with_what_to_do() {
         "--operational-key-file f",
         "--operational-pkcs11-uri pkcs11:token=t",
         "--issue d --operational-pkcs11-module m",
+        "--issue d --operational-key-file f --operational-pkcs11-module m",
         "--issue d --key-type ec-p384 --operational-key-file f",
         "--issue d --operational-key-file f --operational-pkcs11-uri pkcs11:token=t",
     ] {

@@ -198,7 +198,7 @@ impl Machine {
         }
     }
 
-    /// Returns the certificates as DER, or why there are none.
+    /// Returns the certificates as DER, or why none was issued.
     pub(crate) fn into_outcome(mut self) -> Result<Vec<Vec<u8>>, DpsError> {
         if !matches!(self.state, State::Finished(_)) {
             self.give_up();
@@ -279,9 +279,10 @@ impl Machine {
         let least = least_wait(status, body.error_code) << self.failures.min(6);
         // A hint of more than a day is absurd.
         let hint = body.retry_after.filter(|seconds| *seconds <= 86_400).unwrap_or_default() * 1000;
-        match hint > least {
-            true => Wait { shortest: hint, jitter_max: hint / 5 },
-            false => Wait { shortest: least, jitter_max: least },
+        if hint > least {
+            Wait { shortest: hint, jitter_max: hint / 5 }
+        } else {
+            Wait { shortest: least, jitter_max: least }
         }
     }
 

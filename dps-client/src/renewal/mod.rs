@@ -332,8 +332,7 @@ impl Run {
         self.timer.now().as_millis()
     }
 
-    /// Returns the certificates as DER, or why there are none: where the time was up without a connection, why there was no
-    /// connection.
+    /// Returns the certificates as DER, or why none was issued: if the time was up without a connection, why the last one failed.
     fn outcome(self) -> Result<Vec<Vec<u8>>, DpsError> {
         self.machine.into_outcome().map_err(|error| match &self.last_error {
             Some(broken) if error.code() == ErrorCode::Timeout => failed(broken, Verdict::After(Millis::ZERO)),

@@ -221,7 +221,7 @@ fn certificate_is_issued_to_a_device_with_a_tpm() {
     assert!(entry.accepts_certificates(world.now(), &presented(&reply)), "{reply}");
 }
 
-/// The bodies of register calls as Microsoft's SDKs send them, and how many certificates the reply has. Null is no body.
+/// The bodies of register calls as Microsoft's SDKs send them, and how many certificates the reply has. Null stands for an empty body.
 fn bodies_of_other_clients() -> [(Value, usize); 7] {
     let csr = request("dev-01", P256);
     [

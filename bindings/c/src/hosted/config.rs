@@ -27,8 +27,8 @@ pub enum dps_transport {
 pub type dps_clock_function = Option<unsafe extern "C" fn(context: *mut c_void) -> u64>;
 
 /// The device, its credential and the options of a call. Initialize it with `dps_client_config_default`; then set at least
-/// `id_scope`, one of the credentials (others are for `fallback`) and, unless that is a certificate or a TPM, `registration_id`. A member that is 0, false, empty
-/// or null has its default.
+/// `id_scope`, one of the credentials and, unless that is a certificate or a TPM, `registration_id`; further credentials follow in
+/// `fallback`. A member that is 0, false, empty or null has its default.
 ///
 /// The library only reads the struct and what it points to, and only until the call returns.
 #[repr(C)]
@@ -158,8 +158,8 @@ pub struct dps_client_config {
     /// Whether to ask which protocol the hub speaks (`dps_assignment_connection_profile`). `DPS_ERROR_INVALID_OPTION` with an
     /// `api_version` that does not report it.
     pub connection_profile: bool,
-    /// The credential to try when the service refuses the one of this struct; null for none, 7 at most, each as the `fallback` of the
-    /// one before it. The next one is tried at once, over a connection of its own, after the status 401, unless the service's `Date`
+    /// The credential to try when the service refuses the one of this struct. It can have a `fallback` of its own, and so on, 7 in
+    /// all. Default: the call ends when the service refuses the credential. The next one is tried at once, over a connection of its own, after the status 401, unless the service's `Date`
     /// shows that the device's clock is far off; after CONNACK 4 or 5; and after a TLS alert about the certificate, under TLS
     /// 1.2 once a second connection has met one too. It is never tried after another failure, so that nobody on the way can make
     /// the device use a weaker credential. All share `timeout_ms`.

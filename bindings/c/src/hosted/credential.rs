@@ -148,7 +148,7 @@ impl dps_credential {
         if let Some(key) = text("group_key", self.group_key)? {
             read.push(GroupKey::from_base64(key).map_err(unusable)?.into());
         }
-        // SAFETY: promised on; null means that there is none.
+        // SAFETY: promised on; null if the caller has no identity.
         let (other, issued) = unsafe { (self.certificate_or_token()?, self.issued_identity.as_ref()) };
         read.extend(other);
         if issued.is_some() || self.issued_place {

@@ -171,7 +171,8 @@ pub unsafe extern "C" fn dps_error_hint(error: *const dps_error, index: usize, h
     done(tell())
 }
 
-/// Writes why a credential was refused to `refused`, in the order in which they were tried; with a single credential there are none.
+/// Writes to `refused` why the service refused a credential. `index` counts the refusals in their order, from 0. A call with a single
+/// credential has no refusals.
 ///
 /// Returns `DPS_ERROR_INVALID_ARGUMENT` if `index` is past the last refusal, or if a pointer is null.
 #[unsafe(no_mangle)]

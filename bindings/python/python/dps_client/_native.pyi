@@ -827,7 +827,7 @@ class Client:
         """The registration id."""
 
     def set_issued(self, identity: IssuedIdentity) -> None:
-        """Replaces the IssuedIdentity of attestation or fallback, or the None in its place, after a renewal.
+        """Replaces the IssuedIdentity, or the None in its place, after a registration or a renewal.
 
         Calls that start later try the credentials in their order again. Raises ConfigurationError if the client has no
         place for an IssuedIdentity, or if this one is for another registration id.
